@@ -1,0 +1,83 @@
+// Package postgres keeps Daybreak's state in PostgreSQL 15 or later: the truth that every worker,
+// consumer and page reads and writes.
+package postgres
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// DB is a pool of connections to one Daybreak database. It is safe for concurrent use.
+type DB struct {
+	pool *pgxpool.Pool
+}
+
+// Open connects to the database of dsn, which is in any form that libpq takes, with at most
+// connectionsMax connections. The caller closes it.
+func Open(ctx context.Context, dsn string, connectionsMax int) (*DB, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("database address: %w", err)
+	}
+	config.MaxConns = int32(connectionsMax)
+	config.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
+		registerTypes(c.TypeMap())
+		return nil
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("reach database: %w", err)
+	}
+	return &DB{pool: pool}, nil
+}
+
+// New returns a DB over a pool whose connections were made with RegisterTypes.
+func New(pool *pgxpool.Pool) *DB { return &DB{pool: pool} }
+
+// Close closes all connections.
+func (db *DB) Close() { db.pool.Close() }
+
+// Pool returns the pool underneath, for tests and measurements.
+func (db *DB) Pool() *pgxpool.Pool { return db.pool }
+
+// Migrate brings the schema of dsn's database to the version of this build; a second call changes
+// nothing.
+func Migrate(ctx context.Context, dsn string) error {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return fmt.Errorf("database address: %w", err)
+	}
+	conn := stdlib.OpenDB(*config)
+	defer conn.Close()
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, conn, files)
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
+
+// inTx runs do in one transaction and commits it where do returns nil.
+func (db *DB) inTx(ctx context.Context, do func(tx pgx.Tx) error) error {
+	return pgx.BeginFunc(ctx, db.pool, do)
+}
