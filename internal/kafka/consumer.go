@@ -1,0 +1,241 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"daybreak/pipeline"
+)
+
+// Consumer is one member of a consumer group on one topic. Kafka assigns the partitions; where
+// they go on, and whether this member may still write, is decided by Postgres.
+type Consumer struct {
+	Brokers  []string
+	Group    string
+	Topic    string
+	BatchMax int // records that one transaction takes at most
+	Offsets  pipeline.Offsets
+	Handler  pipeline.Handler
+	Log      *slog.Logger
+}
+
+const (
+	retryFirst = 100 * time.Millisecond
+	retryMax   = 10 * time.Second
+)
+
+// errRejoin asks Run to leave the group and join it anew.
+var errRejoin = errors.New("rejoin the group")
+
+// Run consumes until ctx ends, and then returns nil. A batch that fails is tried again with a
+// growing pause, which is the back pressure on the poll: nothing is skipped. A member that was
+// fenced joins the group anew.
+func (c *Consumer) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		err := c.member(ctx)
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		c.Log.Warn("consumer joins its group anew", "topic", c.Topic, "error", err)
+		pause(ctx, retryFirst)
+		if !errors.Is(err, errRejoin) {
+			pause(ctx, time.Second)
+		}
+	}
+	return nil
+}
+
+// member is one life in the group: join, consume until fenced or told to stop, leave.
+func (c *Consumer) member(ctx context.Context) error {
+	m := &membership{consumer: c, positions: map[int32]pipeline.Position{}}
+	client, err := kgo.NewClient(
+		kgo.SeedBrokers(c.Brokers...),
+		kgo.ConsumerGroup(c.Group),
+		kgo.ConsumeTopics(c.Topic),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.SessionTimeout(sessionTimeout),
+		kgo.HeartbeatInterval(sessionTimeout/6),
+		kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.RebalanceTimeout(60*time.Second),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchMaxBytes(16<<20),
+		kgo.AdjustFetchOffsetsFn(m.startOffsets),
+		kgo.OnPartitionsRevoked(m.forget),
+		kgo.OnPartitionsLost(m.forget),
+	)
+	if err != nil {
+		return fmt.Errorf("topic %s: join group %s: %w", c.Topic, c.Group, err)
+	}
+	defer client.CloseAllowingRebalance()
+	m.client, m.admin = client, kadm.NewClient(client)
+	return m.consume(ctx)
+}
+
+// membership is what one member knows of its partitions.
+type membership struct {
+	consumer *Consumer
+	client   *kgo.Client
+	admin    *kadm.Client
+
+	mu        sync.Mutex
+	positions map[int32]pipeline.Position
+}
+
+// startOffsets replaces the offsets that Kafka committed by those of Postgres: Kafka's are a
+// mirror for lag tools.
+func (m *membership) startOffsets(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	topic := m.consumer.Topic
+	assigned := make([]int32, 0, len(offsets[topic]))
+	for p := range offsets[topic] {
+		assigned = append(assigned, p)
+	}
+	if len(assigned) == 0 {
+		return offsets, nil
+	}
+	slices.Sort(assigned)
+	detail, err := topicDetail(ctx, m.admin, topic)
+	if err != nil {
+		return nil, err
+	}
+	positions, err := m.consumer.Offsets.Assign(ctx, topic, detail.ID.String(), assigned)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range assigned {
+		m.positions[p] = positions[p]
+		offsets[topic][p] = kgo.NewOffset().At(positions[p].Next)
+	}
+	return offsets, nil
+}
+
+func (m *membership) forget(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range lost[m.consumer.Topic] {
+		delete(m.positions, p)
+	}
+}
+
+func (m *membership) consume(ctx context.Context) error {
+	for {
+		fetches := m.client.PollRecords(ctx, m.consumer.BatchMax)
+		if ctx.Err() != nil || fetches.IsClientClosed() {
+			return nil
+		}
+		if err := m.fetchError(fetches); err != nil {
+			return err
+		}
+		if b := m.batch(fetches); len(b.Records) > 0 {
+			if err := m.handle(ctx, b); err != nil {
+				return err
+			}
+		}
+		m.client.AllowRebalance()
+	}
+}
+
+// fetchError returns the first error of a poll that the client does not get over by itself.
+func (m *membership) fetchError(fetches kgo.Fetches) error {
+	for _, e := range fetches.Errors() {
+		return fmt.Errorf("topic %s partition %d: fetch: %w", e.Topic, e.Partition, e.Err)
+	}
+	return nil
+}
+
+// batch orders the records of a poll by partition and offset and drops those of partitions that
+// this member does not own (any more).
+func (m *membership) batch(fetches kgo.Fetches) pipeline.Batch {
+	b := pipeline.Batch{Topic: m.consumer.Topic}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		at, owned := m.positions[p.Partition]
+		if !owned || len(p.Records) == 0 {
+			return
+		}
+		span := pipeline.Span{Partition: p.Partition, First: at.Next, Epoch: at.Epoch, Next: at.Next}
+		for _, r := range p.Records {
+			if r.Offset < span.Next {
+				continue
+			}
+			b.Records = append(b.Records, fromKafka(r))
+			span.Next, span.LastRecord = r.Offset+1, r.Timestamp
+		}
+		if span.Next > span.First {
+			b.Spans = append(b.Spans, span)
+		}
+	})
+	slices.SortFunc(b.Spans, func(x, y pipeline.Span) int { return cmp.Compare(x.Partition, y.Partition) })
+	slices.SortStableFunc(b.Records, func(x, y pipeline.Record) int {
+		return cmp.Or(cmp.Compare(x.Partition, y.Partition), cmp.Compare(x.Offset, y.Offset))
+	})
+	return b
+}
+
+// handle gives a batch to the handler until it is done; only a fence or the end of ctx stops it.
+func (m *membership) handle(ctx context.Context, b pipeline.Batch) error {
+	wait := retryFirst
+	for {
+		err := m.consumer.Handler.Handle(ctx, b)
+		if err == nil {
+			m.advance(ctx, b)
+			return nil
+		}
+		if errors.Is(err, pipeline.ErrFenced) {
+			return fmt.Errorf("%w: %w", errRejoin, err)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		s := b.Spans[0]
+		m.consumer.Log.Error("batch is tried again", "topic", b.Topic, "partition", s.Partition, "offset", s.First,
+			"records", len(b.Records), "error", err)
+		pause(ctx, wait)
+		wait = min(2*wait, retryMax)
+	}
+}
+
+// advance moves this member's view past a committed batch and mirrors it to Kafka.
+func (m *membership) advance(ctx context.Context, b pipeline.Batch) {
+	mirror := map[int32]kgo.EpochOffset{}
+	m.mu.Lock()
+	for _, s := range b.Spans {
+		if at, owned := m.positions[s.Partition]; owned {
+			at.Next = s.Next
+			m.positions[s.Partition] = at
+			mirror[s.Partition] = kgo.EpochOffset{Epoch: -1, Offset: s.Next}
+		}
+	}
+	m.mu.Unlock()
+	m.client.CommitOffsets(ctx, map[string]map[int32]kgo.EpochOffset{b.Topic: mirror}, nil)
+}
+
+func fromKafka(r *kgo.Record) pipeline.Record {
+	out := pipeline.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value, Time: r.Timestamp}
+	for _, h := range r.Headers {
+		out.Headers = append(out.Headers, pipeline.Header{Key: h.Key, Value: h.Value})
+	}
+	return out
+}
+
+// pause waits for d or for the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
