@@ -65,7 +65,8 @@ CREATE TABLE household (
     region       text NOT NULL,
     routing_key  text NOT NULL,
     book_version bigint NOT NULL DEFAULT 0 CHECK (book_version >= 0),
-    opened       date NOT NULL
+    opened       date NOT NULL,
+    source_hash  text NOT NULL DEFAULT '' -- SHA-256 of the record that the household came as
 );
 
 CREATE TABLE household_owner (
