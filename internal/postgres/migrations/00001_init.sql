@@ -201,6 +201,17 @@ CREATE TABLE run_household (
     PRIMARY KEY (run, household)
 );
 
+-- How far each partition is in a run: counters for progress and for the end of the run, never the
+-- truth about a household (that is its decision).
+CREATE TABLE run_progress (
+    run       text NOT NULL REFERENCES run,
+    partition integer NOT NULL,
+    decided   bigint NOT NULL,
+    parked    bigint NOT NULL,
+    orders    bigint NOT NULL,
+    PRIMARY KEY (run, partition)
+);
+
 CREATE TABLE decision (
     run          text NOT NULL,
     household    text NOT NULL,
@@ -407,6 +418,6 @@ CREATE TABLE audit (
 
 -- +goose Down
 DROP TABLE audit, dead_letter, stream_offset, book_exception, held_execution, execution, execution_key,
-    approval_order, approval, trade_order, account_decision, decision, run_household, run, tax_lock,
+    approval_order, approval, trade_order, account_decision, decision, run_progress, run_household, run, tax_lock,
     tax_event, tax_checkpoint, tax_history, journal, position, cash, planted_fault, account,
     household_owner, household, market_snapshot, model_weight, replacement, fx_rate, price, security;

@@ -1,0 +1,89 @@
+-- name: UndecidedOf
+SELECT r.household
+FROM run_household r
+WHERE r.run = $1
+  AND r.household = ANY ($2)
+  AND NOT EXISTS (SELECT FROM decision d WHERE d.run = r.run AND d.household = r.household)
+ORDER BY r.household;
+
+-- name: HouseholdsOf
+SELECT id, region, routing_key, book_version FROM household WHERE id = ANY ($1) ORDER BY id;
+
+-- name: OwnersOf
+SELECT household, id, since, until FROM household_owner WHERE household = ANY ($1) ORDER BY household, id;
+
+-- name: AccountsOf
+SELECT household, id, owner, type, currency, model, policy FROM account WHERE household = ANY ($1) ORDER BY household, id;
+
+-- name: CashOf
+SELECT household, account, currency, amount FROM cash WHERE household = ANY ($1) ORDER BY account, currency;
+
+-- name: PositionsOf
+SELECT household, account, symbol, shares
+FROM position
+WHERE household = ANY ($1) AND shares <> 0
+ORDER BY account, symbol;
+
+-- name: CheckpointsOf
+SELECT DISTINCT ON (household) household, version, body
+FROM tax_checkpoint
+WHERE household = ANY ($1)
+ORDER BY household, version DESC;
+
+-- name: TaxEventsOf
+-- The events that a household's last checkpoint does not reflect yet.
+SELECT e.household, e.body
+FROM tax_event e
+WHERE e.household = ANY ($1)
+  AND e.version > (SELECT max(c.version) FROM tax_checkpoint c WHERE c.household = e.household)
+ORDER BY e.household, e.version, e.line;
+
+-- name: LocksOf
+SELECT household, property, symbol, account, order_id, until, state = 'provisional' AS provisional
+FROM tax_lock
+WHERE household = ANY ($1)
+  AND state <> 'void'
+  AND run <> $2
+  AND until >= $3
+ORDER BY household, property, until, account, symbol, order_id;
+
+-- name: OpenOrdersOf
+-- Orders at the broker, and those released that still wait to be sent.
+SELECT household, id, account, symbol, side, leaves_qty
+FROM trade_order
+WHERE household = ANY ($1)
+  AND (state IN ('PendingNew', 'New', 'PartiallyFilled', 'PendingCancel') OR released AND sent IS NULL AND state = 'Proposed')
+ORDER BY household, id;
+
+-- name: OpenExceptionsOf
+-- A fact that broke a rule stops the household's new orders until somebody has looked at it.
+SELECT DISTINCT ON (household) household, account, code, detail
+FROM book_exception
+WHERE household = ANY ($1) AND closed IS NULL
+ORDER BY household, id;
+
+-- name: AdvanceRun
+INSERT INTO run_progress AS p (run, partition, decided, parked, orders)
+SELECT run, partition, decided, parked, orders
+FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::bigint[], $5::bigint[]) AS n (run, partition, decided, parked, orders)
+ORDER BY run, partition
+ON CONFLICT (run, partition) DO UPDATE
+SET decided = p.decided + excluded.decided, parked = p.parked + excluded.parked, orders = p.orders + excluded.orders;
+
+-- name: FinishRuns
+-- Runs after a batch has been committed, so that the last of several workers sees all of them.
+UPDATE run r
+SET state = 'finished', finished = $2
+WHERE r.id = ANY ($1)
+  AND r.state = 'started'
+  AND r.households = (SELECT sum(p.decided) FROM run_progress p WHERE p.run = r.id);
+
+-- name: InsertDeadLetters
+INSERT INTO dead_letter (topic, source_partition, source_offset, key, headers, value, reason, detail, seen)
+SELECT $1, partition, "offset", key, headers, value, reason, detail, $9
+FROM unnest($2::integer[], $3::bigint[], $4::bytea[], $5::jsonb[], $6::bytea[], $7::text[], $8::text[])
+    AS d (partition, "offset", key, headers, value, reason, detail)
+ON CONFLICT (topic, source_partition, source_offset) DO NOTHING;
+
+-- name: Notify
+SELECT pg_notify($1, $2);

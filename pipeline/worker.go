@@ -1,0 +1,269 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"daybreak/market"
+	"daybreak/orders"
+	"daybreak/portfolio"
+	"daybreak/rebalance"
+)
+
+// Outcomes of a household in a run.
+const (
+	OutcomePlanned     = "planned"
+	OutcomeNothingToDo = "nothing_to_do"
+	OutcomeParked      = "parked"
+)
+
+// Reasons of the shell for parking a household, beside those of rebalance.Fault.
+const (
+	ReasonPanic            = "PANIC"             // the plan panicked: our bug, with the inputs to find it
+	ReasonUnknownHousehold = "UNKNOWN_HOUSEHOLD" // the run lists a household that the book lacks
+	ReasonBadInput         = "BAD_INPUT"         // stored facts of the household cannot be read
+)
+
+// Loaded is one household of a batch as the book had it. Fault is set where its facts cannot be
+// read; the household is then parked with what there is.
+type Loaded struct {
+	Household portfolio.HouseholdID
+	Input     rebalance.Input
+	Fault     *rebalance.Fault
+}
+
+// Decision is the outcome of one household in one run, with all that a replay needs.
+type Decision struct {
+	Run         string
+	Household   portfolio.HouseholdID
+	Outcome     string
+	Reason      string
+	Detail      string
+	BookVersion int64
+	Input       []byte // zstd of the JSON of the rebalance.Input
+	OutputHash  string // of the JSON of Plan
+	Plan        rebalance.HouseholdPlan
+	Orders      []orders.Order
+	Stack       string // of a panic, for the log; not stored
+}
+
+// Decisions is what the worker reads and writes.
+type Decisions interface {
+	Run(ctx context.Context, id string) (Run, error)
+	StoredMarket(ctx context.Context, hash string) (StoredMarket, error)
+	// LoadHouseholds returns the households of ids that have no decision in run yet, by id.
+	LoadHouseholds(ctx context.Context, run Run, ids []portfolio.HouseholdID) ([]Loaded, error)
+	// SaveDecisions stores a batch's decisions and dead letters and moves its offsets in one
+	// transaction. It returns ErrFenced where another owner has taken over.
+	SaveDecisions(ctx context.Context, b Batch, decisions []Decision, dead []DeadLetter) error
+}
+
+// DeadLetter is a record that cannot be applied, with its place in the batch and why.
+type DeadLetter struct {
+	Record Record
+	Reason string // a stable code
+	Detail string
+}
+
+// Worker plans the households whose records it is given: the Handler of TopicWork.
+type Worker struct {
+	decisions Decisions
+	cores     int
+	log       *slog.Logger
+
+	mu      sync.Mutex
+	markets map[string]*market.Snapshot // by hash; at most marketsMax
+}
+
+// marketsMax bounds the markets in memory: a worker rarely serves more than one run at a time.
+const marketsMax = 4
+
+// NewWorker returns a worker that plans on all cores.
+func NewWorker(d Decisions, log *slog.Logger) *Worker {
+	return &Worker{decisions: d, cores: runtime.GOMAXPROCS(0), log: log, markets: map[string]*market.Snapshot{}}
+}
+
+// Handle implements Handler: it loads the batch's households with a few queries, plans each one on
+// its own, and saves all in one transaction. Households of a paused or canceled run are passed
+// over; resuming the run sends them again.
+func (w *Worker) Handle(ctx context.Context, b Batch) error {
+	wanted, dead := readWork(&b)
+	var all []Decision
+	for _, id := range sortedKeys(wanted) {
+		run, err := w.decisions.Run(ctx, id)
+		if errors.Is(err, ErrNotFound) {
+			dead = append(dead, unknownRun(&b, wanted[id])...)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if run.State != RunStarted {
+			continue
+		}
+		decided, err := w.decide(ctx, run, wanted[id])
+		if err != nil {
+			return err
+		}
+		all = append(all, decided...)
+	}
+	return w.decisions.SaveDecisions(ctx, b, all, dead)
+}
+
+// request is one good record of a batch.
+type request struct {
+	household portfolio.HouseholdID
+	record    Record
+}
+
+// readWork sorts the records of a batch by run; what cannot be read is a dead letter.
+func readWork(b *Batch) (map[string][]request, []DeadLetter) {
+	wanted := map[string][]request{}
+	var dead []DeadLetter
+	for _, r := range b.Records {
+		var work Work
+		if err := json.Unmarshal(r.Value, &work); err != nil || work.Run == "" || work.Household == "" {
+			b.Span(r.Partition).Dead++
+			dead = append(dead, DeadLetter{Record: r, Reason: "BAD_RECORD", Detail: fmt.Sprintf("not a work record: %v", err)})
+			continue
+		}
+		b.Span(r.Partition).Applied++
+		wanted[work.Run] = append(wanted[work.Run], request{work.Household, r})
+	}
+	return wanted, dead
+}
+
+func unknownRun(b *Batch, requests []request) []DeadLetter {
+	var dead []DeadLetter
+	for _, q := range requests {
+		span := b.Span(q.record.Partition)
+		span.Applied--
+		span.Dead++
+		dead = append(dead, DeadLetter{Record: q.record, Reason: "UNKNOWN_RUN", Detail: "the run is not in the book"})
+	}
+	return dead
+}
+
+func (w *Worker) decide(ctx context.Context, run Run, requests []request) ([]Decision, error) {
+	ids := make([]portfolio.HouseholdID, len(requests))
+	for i, q := range requests {
+		ids[i] = q.household
+	}
+	slices.Sort(ids)
+	loaded, err := w.decisions.LoadHouseholds(ctx, run, slices.Compact(ids))
+	if err != nil {
+		return nil, fmt.Errorf("run %s: load %d households: %w", run.ID, len(ids), err)
+	}
+	snapshot, err := w.market(ctx, run.Market)
+	if err != nil {
+		return nil, fmt.Errorf("run %s: %w", run.ID, err)
+	}
+	decided := make([]Decision, len(loaded))
+	group := errgroup.Group{}
+	group.SetLimit(w.cores)
+	for i, l := range loaded {
+		group.Go(func() error {
+			d, err := Decide(run, l, snapshot)
+			decided[i] = d
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	for _, d := range decided {
+		if d.Reason == ReasonPanic {
+			w.log.Error("household panicked and is parked", "run", run.ID, "household", d.Household, "error", d.Detail, "stack", d.Stack)
+		}
+	}
+	return decided, nil
+}
+
+// market returns the market of a hash, from memory where it was used before.
+func (w *Worker) market(ctx context.Context, hash string) (*market.Snapshot, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if m, ok := w.markets[hash]; ok {
+		return m, nil
+	}
+	stored, err := w.decisions.StoredMarket(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	m, err := LoadMarket(stored)
+	if err != nil {
+		return nil, err
+	}
+	if len(w.markets) == marketsMax {
+		clear(w.markets)
+	}
+	w.markets[hash] = m
+	return m, nil
+}
+
+// Decide plans one household of a run. A household that cannot be planned, or whose plan panics,
+// is parked with its reason and its inputs; the error is only for inputs that cannot be written.
+func Decide(run Run, l Loaded, m *market.Snapshot) (Decision, error) {
+	d := Decision{Run: run.ID, Household: l.Household, BookVersion: l.Input.BookVersion}
+	input, err := json.Marshal(l.Input)
+	if err != nil {
+		return d, fmt.Errorf("household %s: record its inputs: %w", l.Household, err)
+	}
+	d.Input = Compress(input)
+	fault := l.Fault
+	if fault == nil {
+		d.Plan, fault, d.Stack = planOf(l.Input, m)
+	}
+	if fault != nil {
+		d.Plan = rebalance.HouseholdPlan{Household: l.Household}
+		d.Outcome, d.Reason, d.Detail = OutcomeParked, fault.Code, fault.Error()
+		return d, nil
+	}
+	output, err := json.Marshal(d.Plan)
+	if err != nil {
+		return d, fmt.Errorf("household %s: record its plan: %w", l.Household, err)
+	}
+	d.OutputHash = hashOf(output)
+	d.Orders = orders.FromPlan(run.Session, l.Input, d.Plan)
+	d.Outcome, d.Reason = OutcomeNothingToDo, string(rebalance.NothingToDo)
+	if len(d.Orders) > 0 {
+		d.Outcome, d.Reason = OutcomePlanned, string(rebalance.Planned)
+	}
+	return d, nil
+}
+
+// planOf calls the core behind a barrier: a panic is our bug, and it is this household's alone.
+func planOf(in rebalance.Input, m *market.Snapshot) (plan rebalance.HouseholdPlan, fault *rebalance.Fault, stack string) {
+	defer func() {
+		if r := recover(); r != nil {
+			fault = &rebalance.Fault{Code: ReasonPanic, Detail: fmt.Sprint(r)}
+			stack = string(debug.Stack())
+		}
+	}()
+	plan, err := rebalance.Plan(in, m)
+	if err == nil {
+		return plan, nil, ""
+	}
+	if !errors.As(err, &fault) {
+		fault = &rebalance.Fault{Code: ReasonBadInput, Detail: err.Error()}
+	}
+	return plan, fault, ""
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
