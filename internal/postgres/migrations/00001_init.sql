@@ -136,6 +136,8 @@ CREATE TABLE journal (
 );
 
 -- Tax facts: the history that a household came with, checkpoints of the fold, and each event since.
+-- An event that a bust or a correction took back carries the book version that did so; from there
+-- on it counts no more.
 CREATE TABLE tax_history (
     household text PRIMARY KEY REFERENCES household,
     through   date NOT NULL,
@@ -158,7 +160,9 @@ CREATE TABLE tax_event (
     event     text NOT NULL,
     effective date NOT NULL,
     body      jsonb NOT NULL,
-    PRIMARY KEY (household, version, line)
+    withdrawn bigint,
+    PRIMARY KEY (household, version, line),
+    CHECK (withdrawn > version)
 );
 
 -- Locks on buying a property back: provisional with a proposal, fixed by a fill, void when the
@@ -248,7 +252,8 @@ CREATE TABLE account_decision (
 );
 
 -- Orders. id is FIX ClOrdID; a rerun of a session gives the same ids, and only one of them can
--- be at the broker.
+-- be at the broker. lots_left is what its fills have not used yet of its lots, NULL before the first;
+-- exception says why a person must look at it: such an order is not sent.
 CREATE TABLE trade_order (
     run              text NOT NULL,
     id               text NOT NULL CHECK (length(id) <= 20),
@@ -257,6 +262,11 @@ CREATE TABLE trade_order (
     symbol           text NOT NULL,
     side             text NOT NULL CHECK (side IN ('buy', 'sell')),
     quantity         numeric(38,12) NOT NULL CHECK (quantity > 0),
+    session          date NOT NULL,
+    sequence         integer NOT NULL CHECK (sequence > 0),
+    type             text NOT NULL,
+    limit_price      numeric(38,12) NOT NULL CHECK (limit_price > 0),
+    time_in_force    text NOT NULL,
     currency         text NOT NULL,
     price            numeric(38,12) NOT NULL,
     price_day        date NOT NULL,
@@ -265,10 +275,13 @@ CREATE TABLE trade_order (
     account_currency text NOT NULL,
     value            numeric(38,12) NOT NULL,
     lots             jsonb NOT NULL,
+    lots_left        jsonb,
     waits_for        jsonb NOT NULL,
     reason           text NOT NULL,
     numbers          jsonb NOT NULL,
     book_version     bigint NOT NULL,
+    build            text NOT NULL DEFAULT '',
+    rules            text NOT NULL DEFAULT '',
     content_hash     text NOT NULL,
     state            text NOT NULL,
     released         boolean NOT NULL DEFAULT false,
@@ -321,7 +334,7 @@ CREATE TABLE execution_key (
 CREATE TABLE execution (
     household        text NOT NULL,
     version          bigint NOT NULL,
-    key              text NOT NULL UNIQUE,
+    key              text NOT NULL,
     exec_type        text NOT NULL,
     refers           text NOT NULL DEFAULT '',
     order_id         text NOT NULL,
@@ -338,6 +351,7 @@ CREATE TABLE execution (
     trade_date       date NOT NULL,
     settle_date      date NOT NULL,
     broker_time      timestamptz NOT NULL,
+    lots             jsonb,
     effective        boolean NOT NULL,
     source_partition integer NOT NULL,
     source_offset    bigint NOT NULL,
@@ -346,13 +360,14 @@ CREATE TABLE execution (
 CREATE INDEX execution_order ON execution (order_id);
 
 CREATE TABLE held_execution (
-    key         text PRIMARY KEY,
-    waits_for   text NOT NULL,
-    value       bytea NOT NULL,
+    key              text PRIMARY KEY,
+    content_hash     text NOT NULL,
+    waits_for        text NOT NULL,
+    value            bytea NOT NULL,
     source_partition integer NOT NULL,
     source_offset    bigint NOT NULL,
-    since       timestamptz NOT NULL,
-    released    timestamptz
+    since            timestamptz NOT NULL,
+    released         timestamptz
 );
 CREATE INDEX held_execution_waits ON held_execution (waits_for) WHERE released IS NULL;
 
@@ -404,6 +419,17 @@ CREATE TABLE dead_letter (
     UNIQUE (topic, source_partition, source_offset)
 );
 
+-- The kill switch: orders go out only while the row of the book is there and is not active.
+CREATE TABLE kill_switch (
+    book   text PRIMARY KEY,
+    active boolean NOT NULL,
+    reason text NOT NULL,
+    actor  text NOT NULL,
+    since  timestamptz NOT NULL
+);
+INSERT INTO kill_switch (book, active, reason, actor, since)
+VALUES ('firm', false, '', 'installation', now());
+
 -- The audit trail: each row carries the hash of the one before it.
 CREATE TABLE audit (
     id       bigint PRIMARY KEY,
@@ -411,13 +437,13 @@ CREATE TABLE audit (
     actor    text NOT NULL,
     action   text NOT NULL,
     subject  text NOT NULL,
-    detail   jsonb NOT NULL,
+    detail   json NOT NULL, -- not jsonb: the hash covers these very bytes
     previous text NOT NULL,
     hash     text NOT NULL UNIQUE
 );
 
 -- +goose Down
-DROP TABLE audit, dead_letter, stream_offset, book_exception, held_execution, execution, execution_key,
+DROP TABLE audit, kill_switch, dead_letter, stream_offset, book_exception, held_execution, execution, execution_key,
     approval_order, approval, trade_order, account_decision, decision, run_progress, run_household, run, tax_lock,
     tax_event, tax_checkpoint, tax_history, journal, position, cash, planted_fault, account,
     household_owner, household, market_snapshot, model_weight, replacement, fx_rate, price, security;

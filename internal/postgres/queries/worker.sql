@@ -35,6 +35,7 @@ ORDER BY household, version DESC;
 SELECT e.household, e.body
 FROM tax_event e
 WHERE e.household = ANY ($1)
+  AND e.withdrawn IS NULL
   AND e.version > (SELECT max(c.version) FROM tax_checkpoint c WHERE c.household = e.household)
 ORDER BY e.household, e.version, e.line;
 
