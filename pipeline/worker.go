@@ -31,6 +31,7 @@ const (
 	ReasonPanic            = "PANIC"             // the plan panicked: our bug, with the inputs to find it
 	ReasonUnknownHousehold = "UNKNOWN_HOUSEHOLD" // the run lists a household that the book lacks
 	ReasonBadInput         = "BAD_INPUT"         // stored facts of the household cannot be read
+	ReasonOpenException    = "OPEN_EXCEPTION"    // its book has an exception that nobody has closed yet
 )
 
 // Loaded is one household of a batch as the book had it. Fault is set where its facts cannot be
@@ -233,7 +234,9 @@ func Decide(run Run, l Loaded, m *market.Snapshot) (Decision, error) {
 		return d, fmt.Errorf("household %s: record its plan: %w", l.Household, err)
 	}
 	d.OutputHash = hashOf(output)
-	d.Orders = orders.FromPlan(run.Session, l.Input, d.Plan)
+	d.Orders = orders.FromPlan(orders.Source{
+		Run: run.ID, Build: run.Build, Rules: run.Rules, Session: run.Session, BookVersion: d.BookVersion,
+	}, d.Plan)
 	d.Outcome, d.Reason = OutcomeNothingToDo, string(rebalance.NothingToDo)
 	if len(d.Orders) > 0 {
 		d.Outcome, d.Reason = OutcomePlanned, string(rebalance.Planned)

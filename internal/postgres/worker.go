@@ -1,0 +1,336 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"daybreak/pipeline"
+	"daybreak/portfolio"
+	"daybreak/rebalance"
+	"daybreak/region"
+	"daybreak/tlh"
+)
+
+// LoadHouseholds implements pipeline.Decisions: a fixed number of queries whatever the batch, all
+// in one snapshot of the database.
+func (db *DB) LoadHouseholds(ctx context.Context, run pipeline.Run, ids []portfolio.HouseholdID) ([]pipeline.Loaded, error) {
+	var l loader
+	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	err := pgx.BeginTxFunc(ctx, db.pool, options, func(tx pgx.Tx) error {
+		undecided, err := collect[portfolio.HouseholdID](ctx, tx, "UndecidedOf", run.ID, ids)
+		if err != nil {
+			return err
+		}
+		l = newLoader(run, undecided)
+		return l.load(ctx, tx)
+	})
+	return l.households, err
+}
+
+// collect returns the rows of a query that has one column.
+func collect[T any](ctx context.Context, tx pgx.Tx, name string, args ...any) ([]T, error) {
+	rows, err := tx.Query(ctx, query(name), args...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	values, err := pgx.CollectRows(rows, pgx.RowTo[T])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return values, nil
+}
+
+// loader fills the households of a batch query by query.
+type loader struct {
+	run        pipeline.Run
+	ids        []portfolio.HouseholdID
+	households []pipeline.Loaded // by id
+	known      []bool            // whether the book has the household
+}
+
+func newLoader(run pipeline.Run, ids []portfolio.HouseholdID) loader {
+	l := loader{run: run, ids: ids, households: make([]pipeline.Loaded, len(ids)), known: make([]bool, len(ids))}
+	for i, id := range ids {
+		l.households[i] = pipeline.Loaded{Household: id, Input: rebalance.Input{Day: run.Session}}
+	}
+	return l
+}
+
+func (l *loader) load(ctx context.Context, tx pgx.Tx) error {
+	steps := []func(context.Context, pgx.Tx) error{
+		l.loadHouseholds, l.loadOwners, l.loadAccounts, l.loadCash, l.loadPositions, l.loadCheckpoints,
+		l.loadEvents, l.loadLocks, l.loadOpenOrders, l.loadExceptions,
+	}
+	for _, step := range steps {
+		if err := step(ctx, tx); err != nil {
+			return err
+		}
+	}
+	for i, known := range l.known {
+		if !known {
+			l.park(i, pipeline.ReasonUnknownHousehold, "the run lists it and the book does not have it")
+		}
+	}
+	return nil
+}
+
+// forEach runs a query over the batch's households; its first column is the household, the others
+// are scanned into targets, and each is called with the household's place for every row.
+func (l *loader) forEach(ctx context.Context, tx pgx.Tx, name string, args []any, targets []any, each func(i int) error) error {
+	rows, err := tx.Query(ctx, query(name), append([]any{l.ids}, args...)...)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	var id portfolio.HouseholdID
+	_, err = pgx.ForEachRow(rows, append([]any{&id}, targets...), func() error {
+		i, ok := slices.BinarySearch(l.ids, id)
+		if !ok {
+			return fmt.Errorf("household %s was not asked for", id)
+		}
+		return each(i)
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// park marks a household whose facts cannot be used; the first reason stays.
+func (l *loader) park(i int, code, detail string) {
+	if l.households[i].Fault == nil {
+		l.households[i].Fault = &rebalance.Fault{Code: code, Detail: detail}
+	}
+}
+
+func (l *loader) loadHouseholds(ctx context.Context, tx pgx.Tx) error {
+	var h portfolio.Household
+	var version int64
+	return l.forEach(ctx, tx, "HouseholdsOf", nil, []any{&h.Region, &h.RoutingKey, &version}, func(i int) error {
+		in := &l.households[i].Input
+		in.Household = portfolio.Household{ID: l.ids[i], Region: h.Region, RoutingKey: h.RoutingKey}
+		in.BookVersion = version
+		l.known[i] = true
+		return nil
+	})
+}
+
+func (l *loader) loadOwners(ctx context.Context, tx pgx.Tx) error {
+	var o portfolio.Owner
+	return l.forEach(ctx, tx, "OwnersOf", nil, []any{&o.ID, &o.From, &o.To}, func(i int) error {
+		h := &l.households[i].Input.Household
+		h.Owners = append(h.Owners, o)
+		return nil
+	})
+}
+
+func (l *loader) loadAccounts(ctx context.Context, tx pgx.Tx) error {
+	var a portfolio.Account
+	var policy []byte
+	return l.forEach(ctx, tx, "AccountsOf", nil, []any{&a.ID, &a.Owner, &a.Type, &a.Currency, &a.Model, &policy}, func(i int) error {
+		a.Policy = portfolio.Policy{}
+		if err := json.Unmarshal(policy, &a.Policy); err != nil {
+			l.park(i, pipeline.ReasonBadInput, fmt.Sprintf("account %s: policy: %v", a.ID, err))
+		}
+		h := &l.households[i].Input.Household
+		h.Accounts = append(h.Accounts, a)
+		return nil
+	})
+}
+
+// account returns the account of a household that was loaded before, nil where it has none.
+func (l *loader) account(i int, id portfolio.AccountID) *portfolio.Account {
+	accounts := l.households[i].Input.Household.Accounts
+	for k := range accounts {
+		if accounts[k].ID == id {
+			return &accounts[k]
+		}
+	}
+	return nil
+}
+
+func (l *loader) loadCash(ctx context.Context, tx pgx.Tx) error {
+	var id portfolio.AccountID
+	var c portfolio.Cash
+	return l.forEach(ctx, tx, "CashOf", nil, []any{&id, &c.Currency, &c.Amount}, func(i int) error {
+		if a := l.account(i, id); a != nil {
+			a.Cash = append(a.Cash, c)
+		}
+		return nil
+	})
+}
+
+func (l *loader) loadPositions(ctx context.Context, tx pgx.Tx) error {
+	var id portfolio.AccountID
+	var p portfolio.Position
+	return l.forEach(ctx, tx, "PositionsOf", nil, []any{&id, &p.Symbol, &p.Shares}, func(i int) error {
+		if a := l.account(i, id); a != nil {
+			a.Positions = append(a.Positions, p)
+		}
+		return nil
+	})
+}
+
+func (l *loader) loadCheckpoints(ctx context.Context, tx pgx.Tx) error {
+	var version int64
+	var body []byte
+	return l.forEach(ctx, tx, "CheckpointsOf", nil, []any{&version, &body}, func(i int) error {
+		checkpoint, err := readCheckpoint(body)
+		if err != nil {
+			l.park(i, pipeline.ReasonBadInput, fmt.Sprintf("tax checkpoint of version %d: %v", version, err))
+		}
+		l.households[i].Input.Tax = checkpoint
+		return nil
+	})
+}
+
+func readCheckpoint(body []byte) (region.Checkpoint, error) {
+	var c region.Checkpoint
+	text, err := pipeline.Decompress(body)
+	if err != nil {
+		return c, err
+	}
+	return c, json.Unmarshal(text, &c)
+}
+
+func (l *loader) loadEvents(ctx context.Context, tx pgx.Tx) error {
+	var body []byte
+	return l.forEach(ctx, tx, "TaxEventsOf", nil, []any{&body}, func(i int) error {
+		var e region.Event
+		if err := json.Unmarshal(body, &e); err != nil {
+			l.park(i, pipeline.ReasonBadInput, fmt.Sprintf("tax event: %v", err))
+		}
+		in := &l.households[i].Input
+		in.Events = append(in.Events, e)
+		return nil
+	})
+}
+
+func (l *loader) loadLocks(ctx context.Context, tx pgx.Tx) error {
+	var k tlh.Lock
+	targets := []any{&k.Property, &k.Symbol, &k.Account, &k.Order, &k.Until, &k.Provisional}
+	return l.forEach(ctx, tx, "LocksOf", []any{l.run.ID, l.run.Session}, targets, func(i int) error {
+		in := &l.households[i].Input
+		in.Locks = append(in.Locks, k)
+		return nil
+	})
+}
+
+func (l *loader) loadOpenOrders(ctx context.Context, tx pgx.Tx) error {
+	var o portfolio.OpenOrder
+	targets := []any{&o.ID, &o.Account, &o.Symbol, &o.Side, &o.Leaves}
+	return l.forEach(ctx, tx, "OpenOrdersOf", nil, targets, func(i int) error {
+		in := &l.households[i].Input
+		in.Open = append(in.Open, o)
+		return nil
+	})
+}
+
+func (l *loader) loadExceptions(ctx context.Context, tx pgx.Tx) error {
+	var account, code, detail string
+	return l.forEach(ctx, tx, "OpenExceptionsOf", nil, []any{&account, &code, &detail}, func(i int) error {
+		l.park(i, pipeline.ReasonOpenException, fmt.Sprintf("account %s: %s: %s", account, code, detail))
+		return nil
+	})
+}
+
+// SaveDecisions implements pipeline.Decisions.
+func (db *DB) SaveDecisions(ctx context.Context, b pipeline.Batch, decisions []pipeline.Decision, dead []pipeline.DeadLetter) error {
+	runs := runsOf(decisions)
+	err := db.inTx(ctx, func(tx pgx.Tx) error {
+		// The fence first: a batch whose partition has another owner writes nothing.
+		if err := commitOffsets(ctx, tx, b); err != nil {
+			return err
+		}
+		if err := copyDecisions(ctx, tx, decisions); err != nil {
+			return err
+		}
+		if err := insertDeadLetters(ctx, tx, b.Topic, dead); err != nil {
+			return err
+		}
+		if err := advanceRuns(ctx, tx, b, decisions); err != nil {
+			return err
+		}
+		for _, run := range runs {
+			if _, err := tx.Exec(ctx, query("Notify"), ChannelRun, run); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil || len(runs) == 0 {
+		return err
+	}
+	tag, err := db.pool.Exec(ctx, query("FinishRuns"), runs, time.Now())
+	if err != nil {
+		return fmt.Errorf("finish runs: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return nil
+	}
+	return db.notify(ctx, ChannelRun, runs[0])
+}
+
+func runsOf(decisions []pipeline.Decision) []string {
+	var runs []string
+	for _, d := range decisions {
+		runs = append(runs, d.Run)
+	}
+	slices.Sort(runs)
+	return slices.Compact(runs)
+}
+
+// advanceRuns counts the batch's decisions on the run's first partition of the batch: one row of
+// progress is as good as another, and its owner alone writes it.
+func advanceRuns(ctx context.Context, tx pgx.Tx, b pipeline.Batch, decisions []pipeline.Decision) error {
+	runs := runsOf(decisions)
+	if len(runs) == 0 {
+		return nil
+	}
+	partitions, decided := make([]int32, len(runs)), make([]int64, len(runs))
+	parked, orders := make([]int64, len(runs)), make([]int64, len(runs))
+	for _, d := range decisions {
+		i, _ := slices.BinarySearch(runs, d.Run)
+		partitions[i] = b.Spans[0].Partition
+		decided[i]++
+		orders[i] += int64(len(d.Orders))
+		if d.Outcome == pipeline.OutcomeParked {
+			parked[i]++
+		}
+	}
+	if _, err := tx.Exec(ctx, query("AdvanceRun"), runs, partitions, decided, parked, orders); err != nil {
+		return fmt.Errorf("advance runs: %w", err)
+	}
+	return nil
+}
+
+func insertDeadLetters(ctx context.Context, tx pgx.Tx, topic string, dead []pipeline.DeadLetter) error {
+	if len(dead) == 0 {
+		return nil
+	}
+	n := len(dead)
+	partitions, offsets := make([]int32, n), make([]int64, n)
+	keys, headers, values := make([][]byte, n), make([]string, n), make([][]byte, n)
+	reasons, details := make([]string, n), make([]string, n)
+	for i, d := range dead {
+		partitions[i], offsets[i] = d.Record.Partition, d.Record.Offset
+		keys[i], values[i] = d.Record.Key, d.Record.Value
+		reasons[i], details[i] = d.Reason, d.Detail
+		text, err := json.Marshal(d.Record.Headers)
+		if err != nil {
+			return fmt.Errorf("dead letter %d/%d: %w", d.Record.Partition, d.Record.Offset, err)
+		}
+		headers[i] = string(text)
+	}
+	_, err := tx.Exec(ctx, query("InsertDeadLetters"), topic, partitions, offsets, keys, headers, values, reasons, details, time.Now())
+	if err != nil {
+		return fmt.Errorf("store dead letters: %w", err)
+	}
+	return nil
+}
+
+var _ pipeline.Decisions = (*DB)(nil)
