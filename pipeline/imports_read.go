@@ -136,7 +136,7 @@ func (im *importer) ended(lines *lineReader, err error) bool {
 
 // open reads the header and returns the lines after it; nil where the file is refused.
 func (im *importer) open(header []string) *lineReader {
-	lines, err := newLineReader(im.file.Body)
+	lines, err := newLineReader(im.file.Body, lineMax)
 	if err != nil {
 		im.refuse(1, codeBadFile, "cannot be read: %v", err)
 		return nil
@@ -190,14 +190,15 @@ type lineReader struct {
 	fields []string
 }
 
-func newLineReader(body io.Reader) (*lineReader, error) {
-	r := bufio.NewReaderSize(body, lineMax)
+// newLineReader returns the lines of a file, plain or gzipped, of at most bytesMax each.
+func newLineReader(body io.Reader, bytesMax int) (*lineReader, error) {
+	r := bufio.NewReaderSize(body, bytesMax)
 	if head, _ := r.Peek(len(gzipMagic)); bytes.Equal(head, gzipMagic) {
 		z, err := gzip.NewReader(r)
 		if err != nil {
 			return nil, err
 		}
-		r = bufio.NewReaderSize(z, lineMax)
+		r = bufio.NewReaderSize(z, bytesMax)
 	}
 	const mark = "\ufeff"
 	if head, _ := r.Peek(len(mark)); string(head) == mark {
@@ -209,9 +210,19 @@ func newLineReader(body io.Reader) (*lineReader, error) {
 }
 
 // next returns the fields of the next line that is not empty; they are valid until the next call.
-// It returns io.EOF at the end, a *market.LineError for a line that cannot be split, and any other
-// error where the file cannot be read on.
+// It returns the errors of line, and a *market.LineError for a line that cannot be split.
 func (l *lineReader) next() ([]string, error) {
+	line, err := l.line()
+	if err != nil {
+		return nil, err
+	}
+	return l.split(string(line))
+}
+
+// line returns the next line that is not empty, without its end; it is valid until the next call.
+// It returns io.EOF at the end, a *market.LineError for a line that is too long, and any other
+// error where the file cannot be read on.
+func (l *lineReader) line() ([]byte, error) {
 	for {
 		l.number++
 		line, err := l.r.ReadSlice('\n')
@@ -223,7 +234,7 @@ func (l *lineReader) next() ([]string, error) {
 		}
 		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
 		if len(line) > 0 {
-			return l.split(string(line))
+			return line, nil
 		}
 	}
 }
@@ -235,7 +246,7 @@ func (l *lineReader) skip() error {
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
 		case err == nil || errors.Is(err, io.EOF):
-			return &market.LineError{Code: market.CodeLongLine, Message: fmt.Sprintf("longer than %d bytes", lineMax)}
+			return &market.LineError{Code: market.CodeLongLine, Message: fmt.Sprintf("longer than %d bytes", l.r.Size())}
 		default:
 			return err
 		}
