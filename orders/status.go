@@ -57,20 +57,25 @@ func NewProgress(quantity money.Dec) Progress {
 
 // Filled returns the progress after shares more have traded, or fewer where a bust makes shares
 // negative. asked is the quantity of the order as approved: fills that come after the rest was given
-// up count up to it.
+// up count up to it. A bust never reopens an order that has ended: another may be live by then.
 func (p Progress) Filled(shares, asked money.Dec) Progress {
 	p.CumQty = p.CumQty.Add(shares)
+	if p.State == Filled && p.CumQty.Less(p.OrderQty) {
+		p.State = Canceled
+	}
 	if p.State.closed() {
 		p.OrderQty = money.Min(money.Max(p.CumQty, money.Zero), asked)
 	}
 	p.LeavesQty = money.Max(p.OrderQty.Sub(p.CumQty), money.Zero)
-	p.State = p.derive()
+	p.State = p.derive(asked)
 	return p
 }
 
 // derive returns the state that the quantities say, and not what a report said.
-func (p Progress) derive() State {
+func (p Progress) derive(asked money.Dec) State {
 	switch {
+	case p.State.closed() && !p.CumQty.Less(asked):
+		return Filled
 	case p.State == Rejected && p.CumQty.Sign() > 0:
 		return Canceled
 	case p.State.closed():
@@ -81,7 +86,7 @@ func (p Progress) derive() State {
 		return PendingCancel
 	case p.CumQty.Sign() > 0:
 		return PartiallyFilled
-	case p.State == PartiallyFilled || p.State == Filled:
+	case p.State == PartiallyFilled:
 		return New
 	}
 	return p.State
@@ -103,7 +108,9 @@ func (p Progress) Closed(as State) Progress {
 	}
 	p.OrderQty, p.LeavesQty = money.Max(p.CumQty, money.Zero), money.Zero
 	p.State = as
-	p.State = p.derive()
+	if as == Rejected && p.CumQty.Sign() > 0 {
+		p.State = Canceled
+	}
 	return p
 }
 
