@@ -39,6 +39,11 @@ type Saved struct {
 	Inserted, Changed, Unchanged, Removed int
 }
 
+// Plus returns the sums of s and t.
+func (s Saved) Plus(t Saved) Saved {
+	return Saved{s.Inserted + t.Inserted, s.Changed + t.Changed, s.Unchanged + t.Unchanged, s.Removed + t.Removed}
+}
+
 // Fault is one line that was left out or, as a warning, flagged.
 type Fault struct {
 	File    string      `json:"file"`

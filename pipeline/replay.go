@@ -39,7 +39,7 @@ type Recorded struct {
 	Run       Run
 	Household portfolio.HouseholdID
 	Account   portfolio.AccountID
-	Input     []byte // zstd of the JSON of the rebalance.Input
+	Input     []byte // zstd of the JSON of Loaded
 	Market    StoredMarket
 	Record    AccountRecord
 }
@@ -113,8 +113,8 @@ func decideAgain(recorded Recorded, settings []Setting) (AccountRecord, error) {
 	if err != nil {
 		return AccountRecord{}, fmt.Errorf("recorded inputs: %w", err)
 	}
-	l := Loaded{Household: recorded.Household}
-	if err := json.Unmarshal(text, &l.Input); err != nil {
+	var l Loaded
+	if err := json.Unmarshal(text, &l); err != nil {
 		return AccountRecord{}, fmt.Errorf("recorded inputs: %w", err)
 	}
 	if err := set(&l.Input, recorded.Account, settings); err != nil {
@@ -124,20 +124,11 @@ func decideAgain(recorded Recorded, settings []Setting) (AccountRecord, error) {
 	if err != nil {
 		return AccountRecord{}, err
 	}
-	if faultOfShell(recorded.Record.Reason) {
-		return recorded.Record, nil
-	}
 	d, err := Decide(recorded.Run, l, snapshot)
 	if err != nil {
 		return AccountRecord{}, err
 	}
 	return RecordOf(d, recorded.Account), nil
-}
-
-// faultOfShell reports whether a household was parked before the core saw it: there is then no
-// decision to make again.
-func faultOfShell(reason string) bool {
-	return reason == ReasonUnknownHousehold || reason == ReasonBadInput || reason == ReasonOpenException
 }
 
 func set(in *rebalance.Input, account portfolio.AccountID, settings []Setting) error {

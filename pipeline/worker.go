@@ -31,15 +31,14 @@ const (
 	ReasonPanic            = "PANIC"             // the plan panicked: our bug, with the inputs to find it
 	ReasonUnknownHousehold = "UNKNOWN_HOUSEHOLD" // the run lists a household that the book lacks
 	ReasonBadInput         = "BAD_INPUT"         // stored facts of the household cannot be read
-	ReasonOpenException    = "OPEN_EXCEPTION"    // its book has an exception that nobody has closed yet
 )
 
 // Loaded is one household of a batch as the book had it. Fault is set where its facts cannot be
-// read; the household is then parked with what there is.
+// used; the household is then parked with what there is. Its JSON is recorded with the decision.
 type Loaded struct {
-	Household portfolio.HouseholdID
-	Input     rebalance.Input
-	Fault     *rebalance.Fault
+	Household portfolio.HouseholdID `json:"household"`
+	Input     rebalance.Input       `json:"input"`
+	Fault     *rebalance.Fault      `json:"fault,omitempty"`
 }
 
 // Decision is the outcome of one household in one run, with all that a replay needs.
@@ -50,7 +49,7 @@ type Decision struct {
 	Reason      string
 	Detail      string
 	BookVersion int64
-	Input       []byte // zstd of the JSON of the rebalance.Input
+	Input       []byte // zstd of the JSON of Loaded
 	OutputHash  string // of the JSON of Plan
 	Plan        rebalance.HouseholdPlan
 	Orders      []orders.Order
@@ -215,7 +214,7 @@ func (w *Worker) market(ctx context.Context, hash string) (*market.Snapshot, err
 // is parked with its reason and its inputs; the error is only for inputs that cannot be written.
 func Decide(run Run, l Loaded, m *market.Snapshot) (Decision, error) {
 	d := Decision{Run: run.ID, Household: l.Household, BookVersion: l.Input.BookVersion}
-	input, err := json.Marshal(l.Input)
+	input, err := json.Marshal(l)
 	if err != nil {
 		return d, fmt.Errorf("household %s: record its inputs: %w", l.Household, err)
 	}

@@ -14,10 +14,11 @@ import (
 	"daybreak/tlh"
 )
 
-// copyDecisions writes the decisions of a batch with their accounts, orders and locks: one COPY a
-// table. In each table rows come in the order of the batch's households.
+// copyDecisions writes the decisions of a batch with their accounts, orders and locks: one COPY for
+// each table, rows in the order of the batch's households.
 func copyDecisions(ctx context.Context, tx pgx.Tx, decisions []pipeline.Decision) error {
-	var accounts, proposals, locks [][]any
+	var accounts, locks [][]any
+	var proposals []orders.Order
 	rows := make([][]any, len(decisions))
 	for i, d := range decisions {
 		rows[i] = decisionRow(d)
@@ -28,13 +29,7 @@ func copyDecisions(ctx context.Context, tx pgx.Tx, decisions []pipeline.Decision
 			}
 			accounts = append(accounts, row)
 		}
-		for _, o := range d.Orders {
-			row, err := orderRow(o)
-			if err != nil {
-				return fmt.Errorf("order %s: %w", o.ID, err)
-			}
-			proposals = append(proposals, row)
-		}
+		proposals = append(proposals, d.Orders...)
 		for _, l := range orders.NameLocks(d.Plan.Locks, d.Orders) {
 			locks = append(locks, lockRow(d.Run, d.Household, l))
 		}
@@ -46,14 +41,13 @@ func copyDecisions(ctx context.Context, tx pgx.Tx, decisions []pipeline.Decision
 	}{
 		{"decision", decisionColumns, rows},
 		{"account_decision", accountDecisionColumns, accounts},
-		{"trade_order", orderColumns, proposals},
 		{"tax_lock", lockColumns, locks},
 	} {
 		if _, err := tx.CopyFrom(ctx, pgx.Identifier{t.name}, t.columns, pgx.CopyFromRows(t.rows)); err != nil {
 			return fmt.Errorf("store %s: %w", t.name, err)
 		}
 	}
-	return nil
+	return copyOrders(ctx, tx, proposals)
 }
 
 var decisionColumns = []string{"run", "household", "outcome", "reason", "detail", "book_version", "accounts", "orders", "input", "output_hash"}
@@ -76,28 +70,6 @@ func accountDecisionRow(d pipeline.Decision, a rebalance.AccountPlan) ([]any, er
 	}
 	return []any{d.Run, a.Account, d.Household, a.Outcome, a.Reason.Code, numbers, a.Currency, a.Value, a.CashBefore, a.CashAfter,
 		a.DriftBefore, a.DriftAfter, a.Harvested, a.DeniedAvoided, a.TaxValue, skipped}, nil
-}
-
-var orderColumns = []string{"run", "id", "household", "account", "symbol", "side", "quantity", "session", "sequence", "type",
-	"limit_price", "time_in_force", "currency", "price", "price_day", "fx", "notional", "account_currency", "value", "lots",
-	"waits_for", "reason", "numbers", "book_version", "content_hash", "state", "order_qty", "leaves_qty"}
-
-func orderRow(o orders.Order) ([]any, error) {
-	lots, err := jsonOr(o.Lots, len(o.Lots) == 0, "[]")
-	if err != nil {
-		return nil, err
-	}
-	waits, err := jsonOr(o.WaitsFor, len(o.WaitsFor) == 0, "[]")
-	if err != nil {
-		return nil, err
-	}
-	numbers, err := jsonOr(o.Numbers, len(o.Numbers) == 0, "{}")
-	if err != nil {
-		return nil, err
-	}
-	return []any{o.Run, o.ID, o.Household, o.Account, o.Symbol, o.Side, o.Quantity, o.Session, o.Sequence, o.Type,
-		o.LimitPrice, o.TimeInForce, o.Currency, o.Price, o.PriceDay, o.FX, o.Notional, o.AccountCurrency, o.Value, lots,
-		waits, o.Reason, numbers, o.BookVersion, o.ContentHash, orders.Proposed, o.Quantity, o.Quantity}, nil
 }
 
 var lockColumns = []string{"household", "property", "order_id", "run", "account", "symbol", "until", "state"}

@@ -233,7 +233,7 @@ func (l *loader) loadOpenOrders(ctx context.Context, tx pgx.Tx) error {
 func (l *loader) loadExceptions(ctx context.Context, tx pgx.Tx) error {
 	var account, code, detail string
 	return l.forEach(ctx, tx, "OpenExceptionsOf", nil, []any{&account, &code, &detail}, func(i int) error {
-		l.park(i, pipeline.ReasonOpenException, fmt.Sprintf("account %s: %s: %s", account, code, detail))
+		l.park(i, code, fmt.Sprintf("account %s: open exception %s: %s", account, code, detail))
 		return nil
 	})
 }

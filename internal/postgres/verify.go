@@ -1,0 +1,238 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"daybreak/pipeline"
+	"daybreak/portfolio"
+	"daybreak/region"
+)
+
+// sqlCheck is an invariant that SQL can decide: a query that counts what was looked at and queries
+// that return what is broken.
+type sqlCheck struct {
+	invariant string
+	checked   string
+	broken    []string
+}
+
+var sqlChecks = []sqlCheck{
+	{"1 journal: sums to zero, every entry has its execution", "VerifyJournalChecked", []string{"VerifyZeroBroken", "VerifyJournalBroken"}},
+	{"2a positions: cache = journal = effective executions", "VerifyPositionsChecked", []string{"VerifyPositionsBroken", "VerifyUnitsBroken"}},
+	{"3 cash: cache = journal, nothing below zero unexplained", "VerifyCashChecked", []string{"VerifyCashBroken", "VerifyBelowZeroBroken"}},
+	{"4 executions: one effect a key, corrections are a path", "VerifyKeysChecked", []string{"VerifyKeysBroken"}},
+	{"5 orders: CumQty + LeavesQty = OrderQty, CumQty = fills", "VerifyOrdersChecked", []string{"VerifyOrdersBroken"}},
+	{"6 orders: one at the broker for each ClOrdID", "VerifyOrdersChecked", []string{"VerifyBrokerOrdersBroken"}},
+	{"7a approvals: by another person, over the content sent", "VerifyOrdersChecked", []string{"VerifyApprovalsBroken"}},
+	{"8 offsets: nothing applied beyond them", "VerifyOffsetsChecked", []string{"VerifyOffsetsBroken"}},
+	{"9 records: each one applied, duplicate, held or dead-lettered", "VerifyOffsetsChecked", []string{"VerifyRecordsBroken", "VerifyDeadLettersBroken"}},
+	{"11 locks: no purchase of a locked property", "VerifyLocksChecked", []string{"VerifyLocksBroken"}},
+	{"13 runs: one outcome a household", "VerifyOutcomesChecked", []string{"VerifyOutcomesBroken"}},
+}
+
+// Verify checks every invariant that SQL can decide and the audit chain, in one snapshot of the
+// database, in order of their numbers.
+func (db *DB) Verify(ctx context.Context) ([]pipeline.Check, error) {
+	var checks []pipeline.Check
+	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	err := pgx.BeginTxFunc(ctx, db.pool, options, func(tx pgx.Tx) error {
+		for _, c := range sqlChecks {
+			done, err := c.run(ctx, tx)
+			if err != nil {
+				return fmt.Errorf("invariant %s: %w", c.invariant, err)
+			}
+			checks = append(checks, done)
+		}
+		for _, check := range []func(context.Context, pgx.Tx) (pipeline.Check, error){verifyContents, verifyAudit} {
+			done, err := check(ctx, tx)
+			if err != nil {
+				return err
+			}
+			checks = append(checks, done)
+		}
+		return nil
+	})
+	return checks, err
+}
+
+func (c sqlCheck) run(ctx context.Context, tx pgx.Tx) (pipeline.Check, error) {
+	check := pipeline.Check{Invariant: c.invariant, Broken: []string{}}
+	if err := tx.QueryRow(ctx, query(c.checked)).Scan(&check.Checked); err != nil {
+		return check, fmt.Errorf("%s: %w", c.checked, err)
+	}
+	for _, name := range c.broken {
+		args := []any{pipeline.BrokenMax}
+		if name == "VerifyOffsetsBroken" {
+			args = append(args, pipeline.TopicFills)
+		}
+		rows, err := tx.Query(ctx, query(name), args...)
+		if err != nil {
+			return check, fmt.Errorf("%s: %w", name, err)
+		}
+		var subject, detail string
+		_, err = pgx.ForEachRow(rows, []any{&subject, &detail}, func() error {
+			check.Broken = append(check.Broken, subject+": "+detail)
+			return nil
+		})
+		if err != nil {
+			return check, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	check.OK = len(check.Broken) == 0
+	return check, nil
+}
+
+// verifyPage is the number of rows that a check in Go has in memory at once.
+const verifyPage = 5_000
+
+// verifyContents recomputes the content hash of every sent order from its columns: invariant 7's
+// other half, that what was sent is what was hashed.
+func verifyContents(ctx context.Context, tx pgx.Tx) (pipeline.Check, error) {
+	check := pipeline.Check{Invariant: "7b approvals: content hashes recomputed", Broken: []string{}}
+	var run, id string
+	for {
+		rows, err := tx.Query(ctx, query("VerifyContents"), run, id, verifyPage)
+		if err != nil {
+			return check, fmt.Errorf("content hashes: %w", err)
+		}
+		page, err := pgx.CollectRows(rows, scanOrder)
+		if err != nil {
+			return check, fmt.Errorf("content hashes: %w", err)
+		}
+		for _, o := range page {
+			check.Checked++
+			if o.Content() != o.ContentHash && len(check.Broken) < pipeline.BrokenMax {
+				check.Broken = append(check.Broken, fmt.Sprintf("%s %s: its content does not have the hash that was stored", o.Run, o.ID))
+			}
+		}
+		if len(page) == 0 {
+			check.OK = len(check.Broken) == 0
+			return check, nil
+		}
+		last := page[len(page)-1]
+		run, id = last.Run, string(last.ID)
+	}
+}
+
+// verifyAudit walks the chain: numbers without a gap, each hash over its row and the hash before.
+func verifyAudit(ctx context.Context, tx pgx.Tx) (pipeline.Check, error) {
+	check := pipeline.Check{Invariant: "12 audit: the chain verifies", Broken: []string{}}
+	var last int64
+	previous := ""
+	for {
+		rows, err := tx.Query(ctx, query("AuditFrom"), last, verifyPage)
+		if err != nil {
+			return check, fmt.Errorf("audit: %w", err)
+		}
+		var l auditLink
+		var at time.Time
+		var detail, hash string
+		tag, err := pgx.ForEachRow(rows, []any{&l.ID, &at, &l.Actor, &l.Action, &l.Subject, &detail, &l.Previous, &hash}, func() error {
+			check.Checked++
+			l.At, l.Detail = at.UTC(), json.RawMessage(detail)
+			sound := l.ID == last+1 && l.Previous == previous && auditHash(l) == hash
+			if !sound && len(check.Broken) < pipeline.BrokenMax {
+				check.Broken = append(check.Broken, fmt.Sprintf("row %d: changed, missing before it, or out of order", l.ID))
+			}
+			last, previous = l.ID, hash
+			return nil
+		})
+		if err != nil {
+			return check, fmt.Errorf("audit: %w", err)
+		}
+		if tag.RowsAffected() == 0 {
+			check.OK = len(check.Broken) == 0
+			return check, nil
+		}
+	}
+}
+
+// TaxHouseholds implements pipeline.TaxBooks.
+func (db *DB) TaxHouseholds(ctx context.Context, after portfolio.HouseholdID, limit int) ([]pipeline.TaxHousehold, error) {
+	var page []pipeline.TaxHousehold
+	err := pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		var err error
+		page, err = taxHouseholds(ctx, tx, after, limit)
+		return err
+	})
+	return page, err
+}
+
+func taxHouseholds(ctx context.Context, tx pgx.Tx, after portfolio.HouseholdID, limit int) ([]pipeline.TaxHousehold, error) {
+	ids, histories, err := taxHistories(ctx, tx, after, limit)
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	l := newLoader(pipeline.Run{}, ids)
+	for _, step := range []func(context.Context, pgx.Tx) error{l.loadHouseholds, l.loadOwners, l.loadAccounts, l.loadPositions} {
+		if err := step(ctx, tx); err != nil {
+			return nil, err
+		}
+	}
+	page := make([]pipeline.TaxHousehold, len(ids))
+	for i, h := range l.households {
+		page[i] = pipeline.TaxHousehold{Household: h.Input.Household, Events: histories[i]}
+	}
+	if err := appendTaxEvents(ctx, tx, &l, page); err != nil {
+		return nil, err
+	}
+	excused, err := collect[portfolio.AccountID](ctx, tx, "VerifyExcused", ids)
+	if err != nil {
+		return nil, err
+	}
+	for i, h := range l.households {
+		for _, a := range h.Input.Household.Accounts {
+			page[i].Accounts = append(page[i].Accounts, pipeline.TaxAccount{
+				Account: a.ID, Positions: a.Positions, Excused: slices.Contains(excused, a.ID),
+			})
+		}
+	}
+	return page, nil
+}
+
+func taxHistories(ctx context.Context, tx pgx.Tx, after portfolio.HouseholdID, limit int) ([]portfolio.HouseholdID, [][]region.Event, error) {
+	rows, err := tx.Query(ctx, query("VerifyHouseholds"), after, limit)
+	if err != nil {
+		return nil, nil, fmt.Errorf("tax histories: %w", err)
+	}
+	var (
+		ids       []portfolio.HouseholdID
+		histories [][]region.Event
+		id        portfolio.HouseholdID
+		name      string
+		body      []byte
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &name, &body}, func() error {
+		var events []region.Event
+		if body != nil {
+			text, err := pipeline.Decompress(body)
+			if err != nil {
+				return fmt.Errorf("household %s: tax history: %w", id, err)
+			}
+			if err := json.Unmarshal(text, &events); err != nil {
+				return fmt.Errorf("household %s: tax history: %w", id, err)
+			}
+		}
+		ids, histories = append(ids, id), append(histories, events)
+		return nil
+	})
+	return ids, histories, err
+}
+
+func appendTaxEvents(ctx context.Context, tx pgx.Tx, l *loader, page []pipeline.TaxHousehold) error {
+	var body []byte
+	return l.forEach(ctx, tx, "VerifyEvents", nil, []any{&body}, func(i int) error {
+		var e region.Event
+		if err := json.Unmarshal(body, &e); err != nil {
+			return fmt.Errorf("household %s: tax event: %w", l.ids[i], err)
+		}
+		page[i].Events = append(page[i].Events, e)
+		return nil
+	})
+}

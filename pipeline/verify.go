@@ -1,0 +1,121 @@
+package pipeline
+
+import (
+	"context"
+
+	"daybreak/market"
+	"daybreak/money"
+	"daybreak/portfolio"
+	"daybreak/region"
+)
+
+// Check is the outcome of one invariant over the whole database. Broken names at most a few places.
+type Check struct {
+	Invariant string   `json:"invariant"`
+	OK        bool     `json:"ok"`
+	Checked   int64    `json:"checked"` // rows, households or links looked at
+	Broken    []string `json:"broken"`
+}
+
+// BrokenMax bounds the places that a check names.
+const BrokenMax = 20
+
+// TaxAccount is one account's part of what verification folds: its cached positions, by symbol.
+type TaxAccount struct {
+	Account   portfolio.AccountID
+	Excused   bool // an open exception names the account
+	Positions []portfolio.Position
+}
+
+// TaxHousehold is a household with every tax event that it ever had, oldest first.
+type TaxHousehold struct {
+	Household portfolio.Household
+	Events    []region.Event
+	Accounts  []TaxAccount
+}
+
+// TaxBooks reads households for verification, a page at a time.
+type TaxBooks interface {
+	// TaxHouseholds returns at most limit households after one, by id.
+	TaxHouseholds(ctx context.Context, after portfolio.HouseholdID, limit int) ([]TaxHousehold, error)
+	// Securities returns all securities, for the identical groups.
+	Securities(ctx context.Context) ([]market.Security, error)
+}
+
+// taxPage is the number of households that are in memory at once.
+const taxPage = 500
+
+// VerifyTax folds every household's tax events from the beginning and compares the shares of each
+// account and symbol with its position: position = sum of open lots or pool shares.
+func VerifyTax(ctx context.Context, books TaxBooks) (Check, error) {
+	check := Check{Invariant: "2b tax book: positions are the sum of open lots", Broken: []string{}}
+	securities, err := books.Securities(ctx)
+	if err != nil {
+		return check, err
+	}
+	var after portfolio.HouseholdID
+	for {
+		page, err := books.TaxHouseholds(ctx, after, taxPage)
+		if err != nil {
+			return check, err
+		}
+		if len(page) == 0 {
+			break
+		}
+		for _, h := range page {
+			check.Checked++
+			check.add(brokenHousehold(h, securities))
+		}
+		after = page[len(page)-1].Household.ID
+	}
+	check.OK = len(check.Broken) == 0
+	return check, nil
+}
+
+func (c *Check) add(broken []string) {
+	for _, b := range broken {
+		if len(c.Broken) < BrokenMax {
+			c.Broken = append(c.Broken, b)
+		}
+	}
+}
+
+// brokenHousehold returns where a household's positions differ from its tax book.
+func brokenHousehold(h TaxHousehold, securities []market.Security) []string {
+	rules, err := region.Load(h.Household.Region)
+	if err != nil {
+		return []string{string(h.Household.ID) + ": " + err.Error()}
+	}
+	book, err := region.Fold(rules, region.ScopeOf(h.Household, securities), region.Checkpoint{}, h.Events)
+	if err != nil {
+		return []string{string(h.Household.ID) + ": " + err.Error()}
+	}
+	var broken []string
+	for _, a := range h.Accounts {
+		if !a.Excused {
+			broken = append(broken, brokenAccount(a, book)...)
+		}
+	}
+	return broken
+}
+
+func brokenAccount(a TaxAccount, book *region.Book) []string {
+	held := map[market.Symbol]money.Rat{}
+	for _, l := range book.Holdings(a.Account) {
+		held[l.Symbol] = held[l.Symbol].Add(l.Shares)
+	}
+	var broken []string
+	for _, p := range a.Positions {
+		shares := held[p.Symbol]
+		delete(held, p.Symbol)
+		if shares.Cmp(money.RatDec(p.Shares)) != 0 {
+			broken = append(broken, string(a.Account)+" "+string(p.Symbol)+": position "+p.Shares.String()+", tax book "+shares.String())
+		}
+	}
+	for _, symbol := range sortedKeys(held) {
+		if held[symbol].Sign() != 0 {
+			broken = append(broken, string(a.Account)+" "+string(symbol)+": no position, tax book "+held[symbol].String())
+		}
+	}
+	return broken
+}
