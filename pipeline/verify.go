@@ -53,6 +53,7 @@ func VerifyTax(ctx context.Context, books TaxBooks) (Check, error) {
 	if err != nil {
 		return check, err
 	}
+	identical := region.IdenticalGroups(securities)
 	var after portfolio.HouseholdID
 	for {
 		page, err := books.TaxHouseholds(ctx, after, taxPage)
@@ -64,7 +65,7 @@ func VerifyTax(ctx context.Context, books TaxBooks) (Check, error) {
 		}
 		for _, h := range page {
 			check.Checked++
-			check.add(brokenHousehold(h, securities))
+			check.add(brokenHousehold(h, identical))
 		}
 		after = page[len(page)-1].Household.ID
 	}
@@ -81,12 +82,12 @@ func (c *Check) add(broken []string) {
 }
 
 // brokenHousehold returns where a household's positions differ from its tax book.
-func brokenHousehold(h TaxHousehold, securities []market.Security) []string {
+func brokenHousehold(h TaxHousehold, identical map[market.Symbol]string) []string {
 	rules, err := region.Load(h.Household.Region)
 	if err != nil {
 		return []string{string(h.Household.ID) + ": " + err.Error()}
 	}
-	book, err := region.Fold(rules, region.ScopeOf(h.Household, securities), region.Checkpoint{}, h.Events)
+	book, err := region.Fold(rules, region.ScopeOf(h.Household, identical), region.Checkpoint{}, h.Events)
 	if err != nil {
 		return []string{string(h.Household.ID) + ": " + err.Error()}
 	}
