@@ -178,6 +178,9 @@ func (x *Exchange) Hours(day Day) (open, end time.Time) {
 // DayAt returns the calendar day at the exchange at an instant.
 func (x *Exchange) DayAt(t time.Time) Day { return DayOf(t.In(easternZone(t))) }
 
+// Local returns the instant as the exchange's clocks show it.
+func (x *Exchange) Local(t time.Time) time.Time { return t.In(easternZone(t)) }
+
 // IsOpen reports whether the exchange trades at an instant; it does at the opening bell, not at
 // the closing one.
 func (x *Exchange) IsOpen(t time.Time) bool {
