@@ -92,6 +92,8 @@ type Snapshot struct {
 	Rates        []Rate        `json:"rates"`        // by base, quote
 	Replacements []Replacement `json:"replacements"` // by symbol, rank, replacement
 	Weights      []Weight      `json:"weights"`      // by model, asset class, rank, symbol
+
+	identical map[Symbol]string // what Identical returns; nil in a snapshot that New did not make
 }
 
 var (
@@ -118,7 +120,27 @@ func NewSnapshot(s Snapshot) *Snapshot {
 		return cmp.Or(cmp.Compare(a.Model, b.Model), cmp.Compare(a.AssetClass, b.AssetClass),
 			cmp.Compare(a.Rank, b.Rank), cmp.Compare(a.Symbol, b.Symbol))
 	})
+	s.identical = identicalGroups(s.Securities)
 	return &s
+}
+
+// Identical returns the identical group of each security, for the scope of a tax book: one map for
+// all households of a run, which nobody may change.
+func (s *Snapshot) Identical() map[Symbol]string {
+	if s.identical == nil {
+		return identicalGroups(s.Securities)
+	}
+	return s.identical
+}
+
+func identicalGroups(securities []Security) map[Symbol]string {
+	groups := make(map[Symbol]string, len(securities))
+	for _, e := range securities {
+		if e.IdenticalGroup != "" {
+			groups[e.Symbol] = e.IdenticalGroup
+		}
+	}
+	return groups
 }
 
 // Security returns the security of a symbol, or ErrNoSecurity, wrapped with the symbol.

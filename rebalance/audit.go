@@ -1,0 +1,97 @@
+package rebalance
+
+import (
+	"daybreak/money"
+	"daybreak/region"
+)
+
+// The plan's events come after all others of their day, sales before purchases.
+const (
+	saleSeq     int64 = 1 << 40
+	purchaseSeq int64 = saleSeq + 1
+)
+
+// audit asks the tax book about all that the plan trades, and returns whether it denies no loss.
+// Properties of which it denies one are refused in the next attempt.
+func (h *house) audit() bool {
+	var events []region.Event
+	for _, l := range h.bars.Locks() {
+		events = append(events, h.eventsOf(l.Property)...)
+	}
+	if len(events) == 0 {
+		return true
+	}
+	outcomes, err := h.book.Would(events)
+	if err != nil {
+		h.lossless = true
+		return false
+	}
+	isClean := true
+	for _, out := range outcomes {
+		if out.Denied.Sign() > 0 {
+			h.refused[h.property(out.Symbol)] = true
+			isClean = false
+		}
+	}
+	return isClean
+}
+
+// eventsOf returns what the plan trades of a property so far, as tax events.
+func (h *house) eventsOf(property string) []region.Event {
+	var events []region.Event
+	for _, a := range h.accounts {
+		for _, o := range a.holds {
+			if o.property != property {
+				continue
+			}
+			if o.sold.Sign() > 0 {
+				events = append(events, h.event(a, o, soldOf(o)))
+			}
+			if o.bought.Sign() > 0 {
+				e := h.eventBase(a, o, region.Buy, o.bought)
+				e.Seq = purchaseSeq
+				events = append(events, e)
+			}
+		}
+	}
+	return events
+}
+
+// soldOf returns what the plan has sold of a hold, as offers.
+func soldOf(o *hold) []offer {
+	if len(o.lots) == 0 {
+		return []offer{{hold: o, take: o.sold}}
+	}
+	var offers []offer
+	for i := range o.lots {
+		if l := &o.lots[i]; l.sold.Sign() > 0 {
+			offers = append(offers, offer{hold: o, lot: l, take: l.sold})
+		}
+	}
+	return offers
+}
+
+// event returns the sale of what the offers take of one security as a tax event.
+func (h *house) event(a *account, o *hold, offers []offer) region.Event {
+	var shares money.Dec
+	var lots []region.LotShares
+	for _, f := range offers {
+		shares = shares.Add(f.take)
+		if f.lot != nil && f.lot.id != "" {
+			lots = append(lots, region.LotShares{Lot: f.lot.id, Shares: money.RatDec(f.take)})
+		}
+	}
+	e := h.eventBase(a, o, region.Sell, shares)
+	e.Lots = lots
+	return e
+}
+
+func (h *house) eventBase(a *account, o *hold, kind region.Kind, shares money.Dec) region.Event {
+	id := "plan/" + string(a.ID) + "/" + string(o.symbol) + "/" + string(kind)
+	return region.Event{
+		ID: id, Kind: kind, Day: h.in.Day, Settle: o.settle, Seq: saleSeq,
+		Owner: a.Owner, Account: a.ID, AccountType: a.Type, Symbol: o.symbol,
+		Shares: money.RatDec(shares), Amount: shares.Mul(o.price.Close),
+		Currency: o.security.Currency, FX: o.toHome, Order: id,
+	}
+}

@@ -1,0 +1,94 @@
+package rebalance
+
+import (
+	"slices"
+
+	"daybreak/market"
+	"daybreak/money"
+)
+
+// buyable returns the hold through which the account may buy a security today; else false, with
+// the reason.
+func (h *house) buyable(a *account, symbol market.Symbol) (*hold, Reason, bool) {
+	o, held := a.find(symbol)
+	if !held {
+		o = h.newHold(a, symbol)
+	}
+	switch {
+	case o.frozen != "":
+		return nil, h.frozenReason(a, o), false
+	case o.sold.Sign() > 0:
+		return nil, Reason{Code: SoldNow, Symbol: symbol}, false
+	}
+	if bar, ok := h.bars.Purchase(o.property, o.taxDay); ok {
+		return nil, barred(symbol, bar), false
+	}
+	return o, Reason{}, true
+}
+
+// buy buys up to amount of a sleeve and returns what that costs: the first of its members that may
+// be bought, or nothing, with the reason noted for each that may not.
+func (h *house) buy(a *account, number int, amount money.Dec, why Reason) money.Dec {
+	for _, symbol := range a.mix.Sleeves[number].Members {
+		o, reason, ok := h.buyable(a, symbol)
+		if !ok {
+			a.skip(reason)
+			continue
+		}
+		return h.purchase(a, o, amount, why)
+	}
+	return money.Zero
+}
+
+// purchase buys up to amount of one security, cut to tradable shares, and returns what that costs.
+// Less than the account's minimum is not bought, and noted.
+func (h *house) purchase(a *account, o *hold, amount money.Dec, why Reason) money.Dec {
+	n := sharesFor(amount, o, a.places(), false)
+	v := o.value(o.bought.Add(n))
+	if n.IsZero() || v.Less(a.policy.MinTrade) {
+		a.skip(Reason{Code: BelowMinTrade, Symbol: o.symbol, Numbers: map[string]string{
+			"amount": cents(amount), "minimum": cents(a.policy.MinTrade), "price": o.price.Close.String()}})
+		return money.Zero
+	}
+	o = h.adopt(a, o)
+	if o.reason.Code == "" {
+		why.Symbol = o.symbol
+		o.reason = why
+	}
+	v = v.Sub(o.value(o.bought))
+	o.bought = o.bought.Add(n)
+	h.bars.Buy(o.property, o.symbol, a.ID)
+	a.sleeves[o.sleeve].held = a.sleeves[o.sleeve].held.Add(v)
+	a.cash = a.cash.Sub(v).Sub(v.Mul(h.settings.CostRate))
+	return v
+}
+
+// adopt returns o as one of the account's holds.
+func (h *house) adopt(a *account, o *hold) *hold {
+	i, found := a.search(o.symbol)
+	if !found {
+		a.holds = slices.Insert(a.holds, i, o)
+	}
+	return a.holds[i]
+}
+
+// budget returns the money that purchases may spend: what is above floor, and of what is above the
+// need as much as leaves the buffer for price moves and the cost of trading.
+func (h *house) budget(a *account, floor money.Dec) money.Dec {
+	free := a.cash.Sub(a.reserved).Sub(floor)
+	spent := a.spent().Mul(h.settings.CashBuffer)
+	margin := money.One.Add(h.settings.CashBuffer).Add(h.settings.CostRate)
+	hard := a.cash.Sub(a.need()).Sub(spent).Div(margin)
+	return money.Max(money.Zero, money.Min(free, hard))
+}
+
+// spent returns the money of the plan's purchases.
+func (a *account) spent() money.Dec {
+	var sum money.Dec
+	for _, o := range a.holds {
+		if o.bought.Sign() > 0 {
+			sum = sum.Add(o.value(o.bought))
+		}
+	}
+	return sum
+}

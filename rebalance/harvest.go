@@ -1,0 +1,246 @@
+package rebalance
+
+import (
+	"cmp"
+	"slices"
+
+	"daybreak/market"
+	"daybreak/money"
+	"daybreak/tlh"
+)
+
+// candidate is a security of one account whose lots may be sold for their loss.
+type candidate struct {
+	account  *account
+	hold     *hold
+	offers   []offer   // what would be sold, whole lots
+	proceeds money.Dec // account currency
+	cost     money.Dec // home currency
+	loss     money.Dec // home currency, positive: losses less the gains of lots sold with them
+	short    money.Dec // its part on lots held for the short term; all of it where terms don't matter
+}
+
+// replacedMin is the part of what a harvest brings that must find a replacement.
+var replacedMin = money.FromUnits(9, 1)
+
+// harvest takes the losses of the household that are worth it: account by account in order of id,
+// in each the largest loss first, ties by symbol. Each is bought a replacement at once, so that a
+// later one meets its lock and its purchase.
+func (h *house) harvest() {
+	found := make([][]candidate, len(h.accounts))
+	wanted := map[string]bool{}
+	for i, a := range h.accounts {
+		found[i] = h.candidates(a)
+		for _, c := range found[i] {
+			wanted[c.hold.property] = true
+		}
+	}
+	for _, cs := range found {
+		for _, c := range cs {
+			h.take(c, wanted)
+		}
+	}
+}
+
+// candidates returns what an account could harvest as far as its own lots and policy say.
+func (h *house) candidates(a *account) []candidate {
+	var all []candidate
+	for _, o := range a.holds {
+		c := candidate{account: a, hold: o}
+		unknown := h.addLosses(&c)
+		switch {
+		case len(c.offers) == 0 && unknown:
+			a.skip(Reason{Code: CostUnknown, Symbol: o.symbol})
+		case len(c.offers) == 0:
+		case a.policy.NoHarvest:
+			a.skip(Reason{Code: HarvestOff, Symbol: o.symbol, Numbers: c.numbers()})
+		case o.frozen != "":
+			a.skip(h.frozenReason(a, o))
+		case h.isTooSmall(&c):
+		default:
+			all = append(all, c)
+		}
+	}
+	slices.SortFunc(all, func(c, d candidate) int {
+		return cmp.Or(d.loss.Cmp(c.loss), cmp.Compare(c.hold.symbol, d.hold.symbol))
+	})
+	return all
+}
+
+// addLosses puts the lots whose loss is large enough into the candidate, and with them those
+// bought inside the loss window, which would replace the others if they stayed. It reports whether
+// the cost of some lot is not known. Lots at a smaller loss alone are noted.
+func (h *house) addLosses(c *candidate) (unknown bool) {
+	a, o := c.account, c.hold
+	var small money.Dec
+	for i := range o.lots {
+		l := &o.lots[i]
+		if !l.known {
+			unknown = true
+			continue
+		}
+		loss := l.gain(o, l.left).Neg()
+		if l.left.Sign() <= 0 || loss.Sign() <= 0 {
+			continue
+		}
+		if loss.Less(a.policy.HarvestMin.Mul(l.costOf(l.left))) {
+			small = small.Add(loss)
+			continue
+		}
+		c.offers = append(c.offers, offer{hold: o, lot: l, left: l.left})
+	}
+	if len(c.offers) == 0 {
+		if small.Sign() > 0 && !a.policy.NoHarvest {
+			a.skip(Reason{Code: BelowThreshold, Symbol: o.symbol, Numbers: map[string]string{
+				"loss": cents(small), "minimum_share": a.policy.HarvestMin.String()}})
+		}
+		return unknown
+	}
+	h.addRecent(c)
+	for i := range c.offers {
+		c.offers[i].take = c.offers[i].left
+	}
+	a.cutToWhole(c.offers, o, false)
+	h.sum(c)
+	return unknown
+}
+
+// addRecent adds the lots of the security that the account bought inside the loss window.
+func (h *house) addRecent(c *candidate) {
+	o := c.hold
+	from := o.taxDay - market.Day(h.rules.WindowDays())
+	for i := range o.lots {
+		l := &o.lots[i]
+		isIn := slices.ContainsFunc(c.offers, func(f offer) bool { return f.lot == l })
+		if l.known && l.id != "" && l.acquired >= from && l.left.Sign() > 0 && !isIn {
+			c.offers = append(c.offers, offer{hold: o, lot: l, left: l.left})
+		}
+	}
+}
+
+func (l *lot) costOf(shares money.Dec) money.Dec { return l.cost.Share(money.RatDec(shares), l.all) }
+
+// sum adds up what the candidate's offers take.
+func (h *house) sum(c *candidate) {
+	c.offers = slices.DeleteFunc(c.offers, func(f offer) bool { return f.take.IsZero() })
+	var shares money.Dec
+	for i := range c.offers {
+		f := &c.offers[i]
+		gain := f.lot.gain(c.hold, f.take)
+		f.class = taxClass(gain, f.lot.isLong)
+		shares = shares.Add(f.take)
+		c.cost = c.cost.Add(f.lot.costOf(f.take))
+		c.loss = c.loss.Sub(gain)
+		if !f.lot.isLong {
+			c.short = c.short.Sub(gain)
+		}
+	}
+	c.proceeds = c.hold.value(shares)
+}
+
+// isTooSmall notes a candidate below the account's least loss or trade.
+func (h *house) isTooSmall(c *candidate) bool {
+	a := c.account
+	if least := a.policy.HarvestCashMin.Mul(a.home); c.loss.Less(least) {
+		numbers := c.numbers()
+		numbers["minimum"] = cents(least)
+		a.skip(Reason{Code: BelowThreshold, Symbol: c.hold.symbol, Numbers: numbers})
+		return true
+	}
+	if c.proceeds.Less(a.policy.MinTrade) || c.proceeds.IsZero() {
+		a.skip(Reason{Code: BelowMinTrade, Symbol: c.hold.symbol, Numbers: map[string]string{
+			"amount": cents(c.proceeds), "minimum": cents(a.policy.MinTrade)}})
+		return true
+	}
+	return false
+}
+
+// numbers are what a harvest, or one not taken, is explained with: home currency.
+func (c *candidate) numbers() map[string]string {
+	return map[string]string{
+		"loss": cents(c.loss), "cost": cents(c.cost), "loss_short": cents(c.short), "loss_long": cents(c.loss.Sub(c.short)),
+	}
+}
+
+// take harvests a candidate where nothing would deny its loss and something can be held instead.
+func (h *house) take(c candidate, wanted map[string]bool) {
+	a, o := c.account, c.hold
+	if bar, denied, ok := h.denied(c); ok {
+		a.avoided = a.avoided.Add(denied)
+		r := barred(o.symbol, bar)
+		r.Numbers["loss"], r.Numbers["denied"] = cents(c.loss), cents(denied)
+		a.skip(r)
+		return
+	}
+	amount := h.toReplace(c)
+	legs := h.legs(c, amount, wanted)
+	if legsTotal(legs).Less(amount.Mul(replacedMin)) {
+		a.skip(Reason{Code: NoReplacement, Symbol: o.symbol, Numbers: c.numbers()})
+		return
+	}
+	h.commit(a, o, c.offers, func(*hold) Reason { return h.harvestReason(c, legs) })
+	o.harvest = o.harvest.Add(c.loss)
+	o.worth = o.worth.Add(h.worth(c))
+	for _, l := range legs {
+		h.replace(c, l)
+	}
+}
+
+// denied returns what would deny the candidate's loss, and how much of it. A recent purchase of
+// which nothing remains after the sale denies nothing; the tax book is asked where there is one.
+func (h *house) denied(c candidate) (tlh.Bar, money.Dec, bool) {
+	bar, ok := h.lossBar(c.hold)
+	if !ok {
+		return bar, money.Zero, false
+	}
+	if bar.Kind != tlh.BarredPurchase {
+		return bar, c.loss, true
+	}
+	e := h.event(c.account, c.hold, c.offers)
+	outcomes, err := h.book.Would(append(h.eventsOf(c.hold.property), e))
+	if err != nil || len(outcomes) == 0 {
+		return bar, c.loss, true
+	}
+	var denied money.Dec
+	isClean := true
+	for _, out := range outcomes {
+		denied = denied.Add(out.Denied)
+		isClean = isClean && out.Denied.IsZero() && (out.Bought.IsZero() || out.Held.IsZero())
+	}
+	return bar, money.Min(denied, c.loss), !isClean
+}
+
+// toReplace returns how much of the proceeds is to be held in a replacement: all, less what the
+// sleeve is above its target where that is outside its band, and less the cash that is needed.
+func (h *house) toReplace(c candidate) money.Dec {
+	a := c.account
+	s := a.sleeves[c.hold.sleeve]
+	amount := c.proceeds
+	if excess := s.held.Sub(s.wanted); s.band.Less(excess) {
+		amount = amount.Sub(excess)
+	}
+	a.cash = a.cash.Add(c.proceeds)
+	most := h.budget(a, a.policy.WithdrawalCash)
+	a.cash = a.cash.Sub(c.proceeds)
+	return money.Max(money.Zero, money.Min(amount, most))
+}
+
+func (h *house) harvestReason(c candidate, legs []leg) Reason {
+	numbers := c.numbers()
+	numbers["proceeds"] = cents(c.proceeds)
+	numbers["tax_value"] = cents(h.worth(c))
+	numbers["until"] = (c.hold.taxDay + market.Day(h.rules.WindowDays())).String()
+	if len(legs) > 0 {
+		numbers["replacement"] = string(legs[0].hold.symbol)
+		numbers["replacements"] = count(len(legs))
+	}
+	return Reason{Code: Harvest, Symbol: c.hold.symbol, Numbers: numbers}
+}
+
+// worth returns the tax that the candidate's loss saves at the rates of its tax year, by term where
+// the region has terms: as if gains of the same kind took it all this year.
+func (h *house) worth(c candidate) money.Dec {
+	rates := h.rules.RatesOf(h.rules.TaxYear(c.hold.taxDay))
+	long := c.loss.Sub(c.short)
+	return c.short.Mul(rates.Short).Add(long.Mul(rates.Long)).Mul(rates.Inclusion)
+}

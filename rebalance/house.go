@@ -1,0 +1,105 @@
+package rebalance
+
+import (
+	"cmp"
+	"slices"
+
+	"daybreak/market"
+	"daybreak/money"
+	"daybreak/portfolio"
+	"daybreak/region"
+	"daybreak/tlh"
+)
+
+// house is a household while it is planned: its accounts by id, the tax book and what may not be
+// bought or sold. Nothing in it outlives one call of Plan.
+type house struct {
+	in       Input
+	market   *market.Snapshot
+	settings Settings
+	rules    *region.Rules
+	book     *region.Book
+	mixes    map[string]*portfolio.Mix
+	quotes   map[market.Symbol]*quote
+	accounts []*account
+	bars     *tlh.Bars
+	refused  map[string]bool // properties whose losses the audit of an earlier attempt refused
+	lossless bool            // no loss may be taken at all: the last resort of the audit
+}
+
+// quote is what the market says of one security, as far as a trade of the day needs it.
+type quote struct {
+	security market.Security
+	price    market.Price
+	property string
+	settle   market.Day
+	taxDay   market.Day // of a trade today
+	isOpen   bool
+	fault    string // UnknownSecurity, NoPrice, StalePrice, or "" where it can be traded
+}
+
+func newHouse(in Input, m *market.Snapshot) *house {
+	h := &house{
+		in: in, market: m, settings: in.Settings.withDefaults(),
+		mixes: map[string]*portfolio.Mix{}, quotes: map[market.Symbol]*quote{}, refused: map[string]bool{},
+	}
+	for _, a := range in.Household.Accounts {
+		h.accounts = append(h.accounts, newAccount(a))
+	}
+	slices.SortFunc(h.accounts, func(a, b *account) int { return cmp.Compare(a.ID, b.ID) })
+	return h
+}
+
+func (s Settings) withDefaults() Settings {
+	if s.StaleDays == 0 {
+		s.StaleDays = DefaultSettings.StaleDays
+	}
+	if s.CashBuffer.IsZero() {
+		s.CashBuffer = DefaultSettings.CashBuffer
+	}
+	return s
+}
+
+// quote returns what is known of a symbol, looked up once for each household.
+func (h *house) quote(symbol market.Symbol) *quote {
+	q, ok := h.quotes[symbol]
+	if !ok {
+		q = h.lookUp(symbol)
+		h.quotes[symbol] = q
+	}
+	return q
+}
+
+func (h *house) lookUp(symbol market.Symbol) *quote {
+	q := &quote{property: string(symbol), settle: h.in.Day}
+	var err error
+	if q.security, err = h.market.Security(symbol); err != nil {
+		q.fault = UnknownSecurity
+		return q
+	}
+	if group, ok := h.market.Identical()[symbol]; ok {
+		q.property = group
+	}
+	if exchange, err := market.Calendar(q.security.Exchange); err == nil {
+		q.isOpen = exchange.IsSession(h.in.Day)
+		q.settle = exchange.SettleDay(h.in.Day)
+	}
+	q.taxDay = h.rules.TaxDay(h.in.Day, q.settle)
+	q.price, err = h.market.Price(symbol)
+	switch {
+	case err != nil || q.price.Close.Sign() <= 0:
+		q.fault = NoPrice
+	case h.in.Day-q.price.Day > market.Day(h.settings.StaleDays):
+		q.fault = StalePrice
+	}
+	return q
+}
+
+// property returns the identical group of a symbol.
+func (h *house) property(symbol market.Symbol) string { return h.quote(symbol).property }
+
+// rate returns the value of one unit of a currency in another, and false where there is no rate.
+func (h *house) rate(from, to market.Currency) (money.Dec, bool) {
+	r, err := h.market.Rate(from, to)
+	return r.Rate, err == nil && r.Rate.Sign() > 0
+}

@@ -1,0 +1,272 @@
+package optimum
+
+import "math"
+
+const (
+	gradientDone   = 1e-11 // of a problem without choices
+	gradientRough  = 1e-4  // of a smoothed problem: the bound holds anywhere, so this costs nothing but tightness
+	feasible       = 1e-9  // largest excess over a row of an unrounded solution
+	nodesDefault   = 400
+	nodesExact     = 20_000
+	gapExact       = 1e-9
+	unboundedValue = 10 // a dual value that no account's objective reaches
+	flipRounds     = 6
+)
+
+// smoothing is the sequence of widths at the root; a branch uses the last branchWidths of them.
+var smoothing = [...]float64{3e-5, 1e-6}
+
+const branchWidths = 1
+
+// search finds good choices of pieces, and a bound for all choices, by branching.
+type search struct {
+	climber
+	best      incumbent
+	mask      []uint8
+	pattern   []uint8
+	nodes     []node
+	duals     []float64 // nodes × dim
+	frontier  []int32   // open nodes of the run at hand
+	kept      []float64 // a dual point to come back to
+	nodesUsed int
+}
+
+// incumbent is the best feasible solution found, before rounding.
+type incumbent struct {
+	value float64
+	trade []float64 // by item
+	sold  []float64 // by lot of the account
+	dual  []float64
+	piece []uint8
+}
+
+// node is a part of the search tree: the parent's problem with item kept to the pieces in mask.
+// An open node has no children; the open nodes under a root cover all that the root allows.
+type node struct {
+	parent, item, region int32
+	mask                 uint8
+	isOpen               bool
+	bound                float64
+}
+
+func (s *search) reset(p *problem, lots int) {
+	s.climber.reset(p)
+	dim := p.factors + p.rows
+	s.best.trade, s.best.sold = resize(s.best.trade, p.items), resize(s.best.sold, lots)
+	s.best.dual, s.best.piece = resize(s.best.dual, dim), resize(s.best.piece, p.items)
+	s.best.value = math.Inf(1)
+	s.mask, s.pattern = resize(s.mask, p.items), resize(s.pattern, p.items)
+	s.kept = resize(s.kept, dim)
+	s.nodesUsed = 0
+	s.clearTree()
+}
+
+func (s *search) clearTree() { s.nodes, s.duals = s.nodes[:0], s.duals[:0] }
+
+// begin sets the dual point that a search starts from cold: prices of factors for a part of the
+// exposures at the start, the smaller the less specific risk there is to hold trades back.
+func (s *search) begin(idle float64) {
+	p, d := s.p, s.now
+	clear(d.dual)
+	mean := 0.0
+	for _, a := range p.curve {
+		mean += a
+	}
+	mean /= float64(len(p.curve))
+	part := 0.4 * p.aversion * mean / (1 + mean)
+	for i, x := range p.start {
+		axpy(part*x, p.load[i*p.factors:(i+1)*p.factors], d.dual[:p.factors])
+	}
+	d.dual[p.factors] = idle
+}
+
+// run solves the problem over the pieces in all, from the dual point at hand, and returns a lower
+// bound. The best trades are kept where they beat those known.
+func (s *search) run(all []uint8, region int32, o *Options) float64 {
+	copy(s.mask, all)
+	s.highest.value = math.Inf(-1)
+	if isSingle(all) {
+		s.climb(all, 0, stop{gradientDone, unboundedValue, climbStepsMax})
+		s.consider(all)
+		s.push(node{parent: -1, item: -1, region: region, isOpen: true})
+		return s.highest.value
+	}
+	for _, eps := range smoothing {
+		s.climb(s.mask, eps, stop{gradientRough, math.Min(unboundedValue, s.best.value), climbStepsMax})
+	}
+	root := s.push(node{parent: -1, item: -1, region: region, isOpen: true})
+	s.improve()
+	s.frontier = append(s.frontier[:0], root)
+	return s.branch(all, o)
+}
+
+func isSingle(mask []uint8) bool {
+	for _, m := range mask {
+		if m&(m-1) != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// push adds a node with the highest bound since the climb began and the dual point that gave it.
+func (s *search) push(n node) int32 {
+	n.bound = s.highest.value
+	s.nodes = append(s.nodes, n)
+	s.duals = append(s.duals, s.highest.dual...)
+	return int32(len(s.nodes) - 1)
+}
+
+// improve solves for the pieces that look best at the dual point at hand, then moves items to the
+// pieces that the solution's prices favour, as long as that helps. The dual point is kept.
+func (s *search) improve() {
+	copy(s.kept, s.now.dual)
+	highest := s.highest.value
+	for i, j := range s.now.choice {
+		s.pattern[i] = 1 << j
+	}
+	for range flipRounds {
+		if equal(s.pattern, s.best.piece) {
+			break
+		}
+		done := s.climb(s.pattern, 0, stop{gradientDone, s.best.value, climbStepsMax})
+		if !done || !s.consider(s.pattern) || !s.flip() {
+			break
+		}
+	}
+	s.highest.value = highest
+	copy(s.now.dual, s.kept)
+}
+
+// flip moves every item to its best piece at the dual point at hand and reports whether one moved.
+func (s *search) flip() bool {
+	copy(s.next.dual, s.now.dual)
+	s.p.evaluate(s.next, s.mask, 0)
+	moved := false
+	for i, j := range s.next.choice {
+		if s.next.spread[i] > 0 && s.pattern[i] != 1<<j {
+			s.pattern[i] = 1 << j
+			moved = true
+		}
+	}
+	return moved
+}
+
+func equal(a, b []uint8) bool {
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// consider takes the trades at the dual point at hand where they are feasible and the best so far.
+func (s *search) consider(pattern []uint8) bool {
+	f, ok := s.p.objective(s.now)
+	if !ok || f >= s.best.value {
+		return false
+	}
+	s.best.value = f
+	copy(s.best.trade, s.now.trade)
+	copy(s.best.dual, s.now.dual)
+	copy(s.best.piece, pattern)
+	s.p.allot(s.now.trade, s.best.sold)
+	return true
+}
+
+// branch splits the open node of the least bound until the gap is closed or the count is used up.
+func (s *search) branch(all []uint8, o *Options) float64 {
+	aim, most := o.GapAim, nodesDefault
+	if o.Exact {
+		aim, most = gapExact, nodesExact
+	}
+	if o.NodesMax > 0 {
+		most = o.NodesMax
+	}
+	for used := 0; ; used += 2 {
+		at := s.leastOpen()
+		bound := s.nodes[s.frontier[at]].bound
+		if s.best.value-bound <= aim || used >= most {
+			s.nodesUsed += used
+			return bound
+		}
+		k := s.frontier[at]
+		s.frontier[at] = s.frontier[len(s.frontier)-1]
+		s.frontier = s.frontier[:len(s.frontier)-1]
+		s.expand(k, all, aim)
+	}
+}
+
+func (s *search) leastOpen() int {
+	at := 0
+	for j, k := range s.frontier {
+		if s.nodes[k].bound < s.nodes[s.frontier[at]].bound {
+			at = j
+		}
+	}
+	return at
+}
+
+// expand replaces node k by two that split the pieces of its most doubtful item.
+func (s *search) expand(k int32, all []uint8, aim float64) {
+	s.enterNode(k, all)
+	i, first := s.doubtful()
+	if i < 0 {
+		s.frontier = append(s.frontier, k)
+		s.nodes[k].bound = math.Max(s.nodes[k].bound, s.best.value) // every item has one piece: solved
+		return
+	}
+	s.nodes[k].isOpen = false
+	whole := s.mask[i]
+	for _, m := range [...]uint8{1 << first, whole &^ (1 << first)} {
+		s.mask[i] = m
+		copy(s.now.dual, s.nodeDual(k))
+		s.highest.value = math.Inf(-1)
+		for _, eps := range smoothing[len(smoothing)-branchWidths:] {
+			s.climb(s.mask, eps, stop{gradientRough, s.best.value, climbStepsMax})
+		}
+		child := s.push(node{parent: k, item: int32(i), region: s.nodes[k].region, mask: m, isOpen: true})
+		if s.nodes[child].bound < s.best.value-aim {
+			s.improve()
+		}
+		s.frontier = append(s.frontier, child)
+	}
+}
+
+// enterNode sets mask and dual point to those of node k and evaluates there.
+func (s *search) enterNode(k int32, all []uint8) {
+	copy(s.mask, all)
+	for j := k; s.nodes[j].parent >= 0; j = s.nodes[j].parent {
+		s.mask[s.nodes[j].item] &= s.nodes[j].mask
+	}
+	copy(s.now.dual, s.nodeDual(k))
+	s.p.evaluate(s.now, s.mask, smoothing[len(smoothing)-1])
+}
+
+func (s *search) nodeDual(k int32) []float64 {
+	dim := s.p.factors + s.p.rows
+	return s.duals[int(k)*dim : (int(k)+1)*dim]
+}
+
+// doubtful returns the item whose pieces contribute most to the gap, or else the one whose pieces
+// differ least, with its best piece; -1 where every item has one piece left.
+func (s *search) doubtful() (item int, piece uint8) {
+	item = -1
+	for i, d := range s.now.doubt {
+		if d > 0 && (item < 0 || d > s.now.doubt[item]) {
+			item = i
+		}
+	}
+	if item < 0 {
+		for i, d := range s.now.spread {
+			if !math.IsInf(d, 1) && (item < 0 || d < s.now.spread[item]) {
+				item = i
+			}
+		}
+	}
+	if item < 0 {
+		return -1, 0
+	}
+	return item, s.now.choice[item]
+}
