@@ -15,8 +15,8 @@ import (
 	"daybreak/rebalance"
 )
 
-// AccountRecord is what a run decided for one account, in the form that a replay compares.
-type AccountRecord struct {
+// DecidedAccount is what a run decided for one account, in the form that a replay compares.
+type DecidedAccount struct {
 	Outcome       string             `json:"outcome"`
 	Reason        string             `json:"reason"`
 	Detail        string             `json:"detail,omitempty"` // of a parked household
@@ -41,7 +41,7 @@ type Recorded struct {
 	Account   portfolio.AccountID
 	Input     []byte // zstd of the JSON of Loaded
 	Market    StoredMarket
-	Record    AccountRecord
+	Record    DecidedAccount
 }
 
 // Records reads what runs decided.
@@ -108,25 +108,25 @@ func Replay(ctx context.Context, records Records, account portfolio.AccountID, r
 	return r, nil
 }
 
-func decideAgain(recorded Recorded, settings []Setting) (AccountRecord, error) {
+func decideAgain(recorded Recorded, settings []Setting) (DecidedAccount, error) {
 	text, err := Decompress(recorded.Input)
 	if err != nil {
-		return AccountRecord{}, fmt.Errorf("recorded inputs: %w", err)
+		return DecidedAccount{}, fmt.Errorf("recorded inputs: %w", err)
 	}
 	var l Loaded
 	if err := json.Unmarshal(text, &l); err != nil {
-		return AccountRecord{}, fmt.Errorf("recorded inputs: %w", err)
+		return DecidedAccount{}, fmt.Errorf("recorded inputs: %w", err)
 	}
 	if err := set(&l.Input, recorded.Account, settings); err != nil {
-		return AccountRecord{}, err
+		return DecidedAccount{}, err
 	}
 	snapshot, err := LoadMarket(recorded.Market)
 	if err != nil {
-		return AccountRecord{}, err
+		return DecidedAccount{}, err
 	}
 	d, err := Decide(recorded.Run, l, snapshot)
 	if err != nil {
-		return AccountRecord{}, err
+		return DecidedAccount{}, err
 	}
 	return RecordOf(d, recorded.Account), nil
 }
@@ -147,11 +147,11 @@ func set(in *rebalance.Input, account portfolio.AccountID, settings []Setting) e
 }
 
 // RecordOf returns an account's part of a decision in the form that is compared.
-func RecordOf(d Decision, account portfolio.AccountID) AccountRecord {
-	r := AccountRecord{Outcome: d.Outcome, Reason: d.Reason, Detail: d.Detail}
+func RecordOf(d Decision, account portfolio.AccountID) DecidedAccount {
+	r := DecidedAccount{Outcome: d.Outcome, Reason: d.Reason, Detail: d.Detail}
 	for _, a := range d.Plan.Accounts {
 		if a.Account == account {
-			r = AccountRecord{
+			r = DecidedAccount{
 				Outcome: string(a.Outcome), Reason: a.Reason.Code, Numbers: a.Reason.Numbers, Currency: a.Currency,
 				Value: a.Value, CashBefore: a.CashBefore, CashAfter: a.CashAfter, DriftBefore: a.DriftBefore,
 				DriftAfter: a.DriftAfter, Harvested: a.Harvested, DeniedAvoided: a.DeniedAvoided, TaxValue: a.TaxValue,
@@ -179,7 +179,7 @@ func compareIDs(a, b orders.ID) int {
 }
 
 // differ compares two records as JSON and returns what differs, in order of path.
-func differ(recorded, now AccountRecord) ([]Difference, error) {
+func differ(recorded, now DecidedAccount) ([]Difference, error) {
 	a, err := asJSON(recorded)
 	if err != nil {
 		return nil, err

@@ -28,7 +28,7 @@ type Summary struct {
 	CashAfter       map[string]money.Dec   `json:"cash_after"`
 	DriftBefore     money.Dec              `json:"drift_before"` // mean over the accounts, share of account value
 	DriftAfter      money.Dec              `json:"drift_after"`
-	DriftBuckets    []DriftBucket          `json:"drift_buckets"`
+	DriftLevels     []DriftLevel           `json:"drift_levels"`
 	BySide          []SideTotal            `json:"by_side"`
 	ByReason        []ReasonTotal          `json:"by_reason"`  // of orders
 	NotTraded       []ReasonTotal          `json:"not_traded"` // of accounts without an order
@@ -37,8 +37,8 @@ type Summary struct {
 	Seconds         float64                `json:"seconds"`
 }
 
-// DriftBucket counts the accounts whose drift is from From up to the next bucket's From.
-type DriftBucket struct {
+// DriftLevel counts the accounts whose drift is from From up to that of the next level.
+type DriftLevel struct {
 	From   money.Dec `json:"from"`
 	Before int       `json:"before"`
 	After  int       `json:"after"`

@@ -38,7 +38,7 @@ func (db *DB) Recorded(ctx context.Context, account portfolio.AccountID, run str
 	return r, err
 }
 
-func (db *DB) recordedAccount(ctx context.Context, account portfolio.AccountID, run string, rec *pipeline.AccountRecord) error {
+func (db *DB) recordedAccount(ctx context.Context, account portfolio.AccountID, run string, rec *pipeline.DecidedAccount) error {
 	var numbers, skipped []byte
 	err := db.pool.QueryRow(ctx, query("RecordedAccount"), run, account).Scan(&rec.Outcome, &rec.Reason, &numbers, &rec.Currency,
 		&rec.Value, &rec.CashBefore, &rec.CashAfter, &rec.DriftBefore, &rec.DriftAfter, &rec.Harvested, &rec.DeniedAvoided,

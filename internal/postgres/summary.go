@@ -99,9 +99,9 @@ func sumAccounts(ctx context.Context, tx pgx.Tx, s *pipeline.Summary) error {
 }
 
 func sumDrift(ctx context.Context, tx pgx.Tx, s *pipeline.Summary) error {
-	var b pipeline.DriftBucket
+	var b pipeline.DriftLevel
 	return eachRow(ctx, tx, "SummaryDrift", []any{s.Run, driftEdges}, []any{&b.From, &b.Before, &b.After}, func() {
-		s.DriftBuckets = append(s.DriftBuckets, b)
+		s.DriftLevels = append(s.DriftLevels, b)
 	})
 }
 
