@@ -11,7 +11,7 @@ import (
 
 // ErrAdjustment is returned where a text names no Adjustment. The import command branches on it to
 // report wrong usage.
-var ErrAdjustment = errors.New("adjustment is not raw, splits or splits+dividends")
+var ErrAdjustment = errors.New("want raw, splits or splits+dividends")
 
 // Adjustment says what a series of closes has been adjusted for. Series of different adjustments
 // cannot be joined.

@@ -26,11 +26,11 @@ const (
 type MarketFile struct {
 	Name       string // for messages
 	Kind       ImportKind
-	Body       io.Reader         // CSV, plain or gzipped
-	Adjustment market.Adjustment // of prices: what the closes are adjusted for
-	Source     string            // of rates: who publishes them
-	Strict     bool              // write nothing where a line is bad
-	Progress   func(lines int)   // called now and then while reading; may be nil
+	Body       io.Reader                     // CSV, plain or gzipped
+	Adjustment market.Adjustment             // of prices: what the closes are adjusted for
+	Source     string                        // of rates: who publishes them
+	Strict     bool                          // write nothing where a line is bad
+	Progress   func(lines int, writing bool) // called now and then while reading, and before writing; may be nil
 }
 
 // Saved counts what a save did to the rows that it was given, and how many rows it took away
@@ -65,8 +65,8 @@ type ImportSummary struct {
 	Removed   int        `json:"removed,omitempty"` // rows of a model or a replacement list that the file no longer has
 	Bad       int        `json:"bad"`
 	Flagged   int        `json:"flagged"`
-	Refused   bool       `json:"refused,omitempty"` // nothing was written: the file as a whole, or --strict
-	Faults    []Fault    `json:"-"`                 // by line; the first faultsMax of them
+	Refused   string     `json:"refused,omitempty"` // why nothing was written; "" where it was
+	Faults    []Fault    `json:"-"`                 // by line; the first ImportFaultsMax of them
 }
 
 // ImportStore keeps the market. Each save is one transaction: all rows or none, and saving the
@@ -324,12 +324,13 @@ func (im *importer) security(symbol market.Symbol) (market.Security, error) {
 
 // save writes the rows that are left, unless the file was refused or --strict forbids it.
 func save[T any](ctx context.Context, im *importer, rows []row[T], write func(context.Context, []T) (Saved, error)) error {
-	if im.file.Strict && im.summary.Bad > 0 {
-		im.summary.Refused = true
+	if im.file.Strict && im.summary.Bad > 0 && im.summary.Refused == "" {
+		im.summary.Refused = fmt.Sprintf("%d bad lines, and none may be left out", im.summary.Bad)
 	}
-	if im.summary.Refused || len(rows) == 0 {
+	if im.summary.Refused != "" || len(rows) == 0 {
 		return nil
 	}
+	im.progress(true)
 	values := make([]T, len(rows))
 	for i, r := range rows {
 		values[i] = r.value

@@ -25,10 +25,12 @@ const (
 
 // Bounds of a file: what it may make us hold in memory.
 const (
-	lineMax   = 64 << 10  // bytes of a line
-	linesMax  = 5_000_000 // lines of a file; a row of prices takes about 100 bytes
-	faultsMax = 10_000    // faults that a summary lists
+	lineMax  = 64 << 10  // bytes of a line
+	linesMax = 3_000_000 // lines of a file; a line of prices takes up to 600 bytes on its way
 )
+
+// ImportFaultsMax is how many faults a summary lists; it counts all of them.
+const ImportFaultsMax = 10_000
 
 // progressEvery is how many lines lie between two calls of Progress.
 const progressEvery = 20_000
@@ -51,12 +53,12 @@ func (im *importer) flag(line int, code market.Code, message string) {
 
 // refuse records that nothing of the file can be written.
 func (im *importer) refuse(line int, code market.Code, format string, args ...any) {
-	im.summary.Refused = true
-	im.note(Fault{File: im.file.Name, Line: line, Code: code, Message: fmt.Sprintf(format, args...)})
+	im.summary.Refused = fmt.Sprintf(format, args...)
+	im.note(Fault{File: im.file.Name, Line: line, Code: code, Message: im.summary.Refused})
 }
 
 func (im *importer) note(f Fault) {
-	if len(im.summary.Faults) < faultsMax {
+	if len(im.summary.Faults) < ImportFaultsMax {
 		im.summary.Faults = append(im.summary.Faults, f)
 	}
 }
@@ -79,7 +81,7 @@ func read[T any, K comparable](ctx context.Context, im *importer, header []strin
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			im.progress()
+			im.progress(false)
 		}
 		im.summary.Lines++
 		var value T
@@ -102,16 +104,15 @@ func read[T any, K comparable](ctx context.Context, im *importer, header []strin
 
 // rowsOf returns rows unless the file was refused on the way.
 func rowsOf[T any](im *importer, rows []row[T]) []row[T] {
-	im.progress()
-	if im.summary.Refused {
+	if im.summary.Refused != "" {
 		return nil
 	}
 	return rows
 }
 
-func (im *importer) progress() {
+func (im *importer) progress(writing bool) {
 	if im.file.Progress != nil {
-		im.file.Progress(im.summary.Lines)
+		im.file.Progress(im.summary.Lines, writing)
 	}
 }
 
