@@ -45,35 +45,44 @@ type TaxBooks interface {
 // taxPage is the number of households that are in memory at once.
 const taxPage = 500
 
-// VerifyTax folds every household's tax events from the beginning and compares the shares of each
-// account and symbol with its position: position = sum of open lots or pool shares.
-func VerifyTax(ctx context.Context, books TaxBooks) (Check, error) {
-	check := Check{Invariant: "2b tax book: positions are the sum of open lots", Broken: []string{}}
+// VerifyTax folds every household's tax events from the beginning. Check 2b compares the shares of
+// each account and symbol with its position: position = sum of open lots or pool shares. Check 10
+// recomputes the tax book's conservation: what was gained, less what was lost for good, is the
+// money that came out, less the money that went in, plus the cost of what is left.
+func VerifyTax(ctx context.Context, books TaxBooks) ([]Check, error) {
+	lots := Check{Invariant: "2b positions: the sum of open lots, folded again", Broken: []string{}}
+	kept := Check{Invariant: "10 tax: gains, losses and cost are conserved", Broken: []string{}}
 	securities, err := books.Securities(ctx)
 	if err != nil {
-		return check, err
+		return nil, err
 	}
 	identical := region.IdenticalGroups(securities)
 	var after portfolio.HouseholdID
 	for {
 		page, err := books.TaxHouseholds(ctx, after, taxPage)
 		if err != nil {
-			return check, err
+			return nil, err
 		}
 		if len(page) == 0 {
 			break
 		}
 		for _, h := range page {
-			check.Checked++
-			check.add(brokenHousehold(h, identical))
+			book, err := foldAgain(h, identical)
+			if err != nil {
+				lots.add(1, []string{string(h.Household.ID) + ": " + err.Error()})
+				continue
+			}
+			lots.add(1, brokenLots(h, book))
+			kept.add(1, brokenConservation(h, book))
 		}
 		after = page[len(page)-1].Household.ID
 	}
-	check.OK = len(check.Broken) == 0
-	return check, nil
+	lots.OK, kept.OK = len(lots.Broken) == 0, len(kept.Broken) == 0
+	return []Check{lots, kept}, nil
 }
 
-func (c *Check) add(broken []string) {
+func (c *Check) add(checked int64, broken []string) {
+	c.Checked += checked
 	for _, b := range broken {
 		if len(c.Broken) < BrokenMax {
 			c.Broken = append(c.Broken, b)
@@ -81,16 +90,16 @@ func (c *Check) add(broken []string) {
 	}
 }
 
-// brokenHousehold returns where a household's positions differ from its tax book.
-func brokenHousehold(h TaxHousehold, identical map[market.Symbol]string) []string {
+func foldAgain(h TaxHousehold, identical map[market.Symbol]string) (*region.Book, error) {
 	rules, err := region.Load(h.Household.Region)
 	if err != nil {
-		return []string{string(h.Household.ID) + ": " + err.Error()}
+		return nil, err
 	}
-	book, err := region.Fold(rules, region.ScopeOf(h.Household, identical), region.Checkpoint{}, h.Events)
-	if err != nil {
-		return []string{string(h.Household.ID) + ": " + err.Error()}
-	}
+	return region.Fold(rules, region.ScopeOf(h.Household, identical), region.Checkpoint{}, h.Events)
+}
+
+// brokenLots returns where a household's positions differ from its tax book.
+func brokenLots(h TaxHousehold, book *region.Book) []string {
 	var broken []string
 	for _, a := range h.Accounts {
 		if !a.Excused {

@@ -1,0 +1,300 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"daybreak/internal/filter"
+	"daybreak/internal/kafka"
+	"daybreak/internal/postgres"
+	"daybreak/market"
+	"daybreak/pipeline"
+)
+
+func newRunCmd(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Start, watch and steer morning runs",
+		Long: "A morning run plans every household of a session once. Its id is DATE.N: the session and the\n" +
+			"number of the run in it. Both countries are one run; orders of a closed market are skipped.",
+	}
+	c.AddCommand(newRunStartCmd(a), newRunListCmd(a), newRunShowCmd(a), newRunWatchCmd(a),
+		newRunStateCmd(a, runPause), newRunStateCmd(a, runResume), newRunStateCmd(a, runCancel), newRunDiffCmd(a))
+	return c
+}
+
+// desk is what commands about runs and orders work with: the database, and a producer where they
+// send something.
+type desk struct {
+	db       *postgres.DB
+	producer *kafka.Producer
+	close    func()
+}
+
+// openDesk connects to the installation that the settings name. With sends it also connects to its
+// brokers.
+func (a *app) openDesk(ctx context.Context, sends bool) (*desk, error) {
+	where, err := a.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	db, err := postgres.Open(ctx, where.DSN, a.settings.Connections)
+	if err != nil {
+		_ = where.Close()
+		return nil, err
+	}
+	d := &desk{db: db, close: func() { db.Close(); _ = where.Close() }}
+	if !sends {
+		return d, nil
+	}
+	if len(where.Brokers) == 0 {
+		d.close()
+		return nil, usageError("no brokers named: give --brokers or KAFKA_BROKERS beside the database")
+	}
+	if d.producer, err = kafka.NewProducer(where.Brokers); err != nil {
+		d.close()
+		return nil, err
+	}
+	d.close = func() { d.producer.Close(); db.Close(); _ = where.Close() }
+	return d, nil
+}
+
+func newRunStartCmd(a *app) *cobra.Command {
+	var date, where, as string
+	var wait bool
+	c := &cobra.Command{
+		Use:   "start --date DATE",
+		Short: "Start the run of a session: one record for each household",
+		Example: "  daybreak run start --date 2020-03-16 --wait\n" +
+			"  daybreak run start --date 2020-03-16 --where 'region == \"CA\"'",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			day, err := market.ParseDay(date)
+			if err != nil {
+				return usageError("--date: %w", err)
+			}
+			chosen, err := filter.Households(where)
+			if err != nil {
+				return exitWith(exitUsage, fmt.Errorf("--where: %w", err))
+			}
+			d, err := a.openDesk(c.Context(), true)
+			if err != nil {
+				return err
+			}
+			defer d.close()
+			run, err := a.startRun(c.Context(), d, pipeline.RunRequest{Session: day, Where: where, Chosen: chosen, Maker: as})
+			if err != nil {
+				return err
+			}
+			if !wait {
+				return emitOne(a, run, writeRunLine)
+			}
+			return a.awaitRun(c.Context(), d.db, run.ID)
+		},
+	}
+	c.Flags().StringVar(&date, "date", "", "session to run, YYYY-MM-DD")
+	c.Flags().StringVar(&where, "where", "", "CEL expression over a household's id, region and accounts: only those that match")
+	c.Flags().StringVar(&as, "as", "scheduler", "user who starts the run; nobody else may be its maker")
+	c.Flags().BoolVar(&wait, "wait", false, "wait for the run's end and print its summary")
+	_ = c.MarkFlagRequired("date")
+	return c
+}
+
+// startRun starts a run with this build's id and rules.
+func (a *app) startRun(ctx context.Context, d *desk, request pipeline.RunRequest) (pipeline.Run, error) {
+	var err error
+	if request.Build, err = build(); err != nil {
+		return pipeline.Run{}, err
+	}
+	if request.Rules, err = rulesHash(); err != nil {
+		return pipeline.Run{}, err
+	}
+	request.Now = a.now()
+	return pipeline.StartRun(ctx, d.db, d.producer, request)
+}
+
+// awaitRun shows the progress of a run until it ends and prints its summary. Parked households make
+// it end with 3.
+func (a *app) awaitRun(ctx context.Context, db *postgres.DB, id string) error {
+	if err := watchRun(ctx, db, id, a.newProgress("households")); err != nil {
+		if ctx.Err() != nil {
+			return exitWith(exitInterrupted, fmt.Errorf("run %s goes on without being watched; `daybreak run watch %s` looks again", id, id))
+		}
+		return err
+	}
+	return a.printSummary(ctx, db, id)
+}
+
+func (a *app) printSummary(ctx context.Context, db *postgres.DB, id string) error {
+	s, err := db.Summary(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := emitOne(a, s, func(w io.Writer, s pipeline.Summary) error { return writeSummary(w, s, a.plain()) }); err != nil {
+		return err
+	}
+	if s.Parked > 0 {
+		return exitWith(exitExceptions, nil)
+	}
+	return nil
+}
+
+// watchRun follows a run by its notifications until it is finished or canceled. A look every
+// lookEvery is the net under a lost connection.
+func watchRun(ctx context.Context, db *postgres.DB, id string, p *progress) error {
+	defer p.end()
+	ctx, stop := context.WithCancel(ctx)
+	wake := make(chan struct{}, 1)
+	listening := make(chan error, 1)
+	go func() {
+		listening <- db.Listen(ctx, []string{postgres.ChannelRun}, func(string, string) {
+			select {
+			case wake <- struct{}{}:
+			default: // somebody is being woken already
+			}
+		})
+	}()
+	defer func() { stop(); <-listening }()
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		run, err := db.Run(ctx, id)
+		if err != nil {
+			return err
+		}
+		at, err := db.RunProgress(ctx, id)
+		if err != nil {
+			return err
+		}
+		p.show(at.Decided, int64(run.Households), fmt.Sprintf("%d orders, %d parked", at.Orders, at.Parked))
+		if run.State == pipeline.RunFinished || run.State == pipeline.RunCanceled {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-wake:
+		case <-tick.C:
+		}
+	}
+}
+
+const lookEvery = time.Second
+
+func newRunListCmd(a *app) *cobra.Command {
+	var limit int
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List runs, the newest first",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			d, err := a.openDesk(c.Context(), false)
+			if err != nil {
+				return err
+			}
+			defer d.close()
+			runs, err := d.db.LatestRuns(c.Context(), limit)
+			if err != nil {
+				return err
+			}
+			return emit(a, runs, func(w io.Writer, runs []pipeline.Run) error {
+				for _, r := range runs {
+					if err := writeRunLine(w, r); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+	c.Flags().IntVar(&limit, "limit", 20, "runs to list at most")
+	return c
+}
+
+func writeRunLine(w io.Writer, r pipeline.Run) error {
+	_, err := fmt.Fprintf(w, "%-14s %-9s %7d households  by %s at %s  build %.12s\n",
+		r.ID, r.State, r.Households, r.Maker, r.Started.UTC().Format(time.DateTime), r.Build)
+	return err
+}
+
+func newRunShowCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show RUN",
+		Short: "Show the summary of a run",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			d, err := a.openDesk(c.Context(), false)
+			if err != nil {
+				return err
+			}
+			defer d.close()
+			return a.printSummary(c.Context(), d.db, args[0])
+		},
+	}
+}
+
+func newRunWatchCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "watch RUN",
+		Short: "Follow a run until its end and print its summary",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			d, err := a.openDesk(c.Context(), false)
+			if err != nil {
+				return err
+			}
+			defer d.close()
+			return a.awaitRun(c.Context(), d.db, args[0])
+		},
+	}
+}
+
+// runSteer is one of the commands that change a run's state.
+type runSteer struct {
+	verb  string
+	short string
+	from  []pipeline.RunState
+	to    pipeline.RunState
+}
+
+var (
+	runPause  = runSteer{"pause", "Let workers leave a run alone until it is resumed", []pipeline.RunState{pipeline.RunStarted}, pipeline.RunPaused}
+	runResume = runSteer{"resume", "Go on with a run: send every household that has no decision yet", nil, pipeline.RunStarted}
+	runCancel = runSteer{"cancel", "End a run of which nothing was sent; its proposals and locks are void",
+		[]pipeline.RunState{pipeline.RunStarted, pipeline.RunPaused, pipeline.RunFinished}, pipeline.RunCanceled}
+)
+
+func newRunStateCmd(a *app, s runSteer) *cobra.Command {
+	var as, why string
+	c := &cobra.Command{
+		Use:   s.verb + " RUN",
+		Short: s.short,
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			d, err := a.openDesk(c.Context(), s.to == pipeline.RunStarted)
+			if err != nil {
+				return err
+			}
+			defer d.close()
+			change := pipeline.RunChange{Run: args[0], From: s.from, To: s.to, By: as, Why: why, Now: a.now()}
+			var run pipeline.Run
+			if s.to == pipeline.RunStarted {
+				run, err = pipeline.ResumeRun(c.Context(), d.db, d.producer, change)
+			} else {
+				run, err = d.db.ChangeRun(c.Context(), change)
+			}
+			if err != nil {
+				return err
+			}
+			return emitOne(a, run, writeRunLine)
+		},
+	}
+	c.Flags().StringVar(&as, "as", "", "user who does this")
+	c.Flags().StringVar(&why, "why", "", "reason, for the audit trail")
+	_ = c.MarkFlagRequired("as")
+	return c
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"daybreak/internal/postgres"
+	"daybreak/pipeline"
+)
+
+func newVerifyCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify",
+		Short: "Recompute every invariant over the whole database: exit 5 where one is broken",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			d, err := a.openDesk(c.Context(), false)
+			if err != nil {
+				return err
+			}
+			defer d.close()
+			checks, err := verify(c.Context(), d.db)
+			if err != nil {
+				return err
+			}
+			if err := emit(a, checks, writeChecks); err != nil {
+				return err
+			}
+			if !sound(checks) {
+				return exitWith(exitDifferences, nil)
+			}
+			return nil
+		},
+	}
+}
+
+// verify runs every check that there is.
+func verify(ctx context.Context, db *postgres.DB) ([]pipeline.Check, error) {
+	checks, err := db.Verify(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tax, err := pipeline.VerifyTax(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	return append(checks, tax...), nil
+}
+
+func sound(checks []pipeline.Check) bool {
+	for _, c := range checks {
+		if !c.OK {
+			return false
+		}
+	}
+	return true
+}
+
+func writeChecks(w io.Writer, checks []pipeline.Check) error {
+	p := &printer{w: w}
+	for _, c := range checks {
+		word := "ok    "
+		if !c.OK {
+			word = "BROKEN"
+		}
+		p.line("%s  %-62s %10d checked", word, c.Invariant, c.Checked)
+		for _, b := range c.Broken {
+			p.line("        %s", b)
+		}
+	}
+	return p.err
+}
