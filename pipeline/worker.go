@@ -96,6 +96,7 @@ func NewWorker(d Decisions, log *slog.Logger) *Worker {
 // its own, and saves all in one transaction. Households of a paused or canceled run are passed
 // over; resuming the run sends them again.
 func (w *Worker) Handle(ctx context.Context, b Batch) error {
+	b = fresh(b)
 	wanted, dead := readWork(&b)
 	var all []Decision
 	for _, id := range sortedKeys(wanted) {

@@ -99,11 +99,24 @@ func (db *DB) HouseholdAt(ctx context.Context, account portfolio.AccountID, day 
 		return pipeline.Loaded{}, fmt.Errorf("account %s: %w", account, err)
 	}
 	l := newLoader(pipeline.Run{Session: day}, []portfolio.HouseholdID{household})
-	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-	if err := pgx.BeginTxFunc(ctx, db.pool, options, func(tx pgx.Tx) error { return l.load(ctx, tx) }); err != nil {
+	if err := db.inSnapshot(ctx, func(tx pgx.Tx) error { return l.load(ctx, tx) }); err != nil {
 		return pipeline.Loaded{}, fmt.Errorf("account %s: %w", account, err)
 	}
 	return l.households[0], nil
+}
+
+// BalancesAsOf returns the journal's balances of an account with effect up to a day, by kind and
+// commodity, none of zero.
+func (db *DB) BalancesAsOf(ctx context.Context, account portfolio.AccountID, day market.Day) ([]pipeline.Balance, error) {
+	var household portfolio.HouseholdID
+	if err := db.pool.QueryRow(ctx, query("AccountHousehold"), account).Scan(&household); err != nil {
+		return nil, fmt.Errorf("account %s: %w", account, err)
+	}
+	rows, err := db.pool.Query(ctx, query("BalancesAsOf"), household, account, day)
+	if err != nil {
+		return nil, fmt.Errorf("account %s: balances: %w", account, err)
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[pipeline.Balance])
 }
 
 var _ pipeline.Records = (*DB)(nil)

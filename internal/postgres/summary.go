@@ -34,7 +34,7 @@ func (db *DB) Summary(ctx context.Context, run string) (pipeline.Summary, error)
 		end = *r.Finished
 	}
 	s.Seconds = end.Sub(r.Started).Seconds()
-	err = pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+	err = db.inSnapshot(ctx, func(tx pgx.Tx) error {
 		for _, part := range []func(context.Context, pgx.Tx, *pipeline.Summary) error{
 			sumOutcomes, sumAccounts, sumDrift, sumSides, sumReasons, sumRegions,
 		} {

@@ -40,8 +40,7 @@ var sqlChecks = []sqlCheck{
 // database, in order of their numbers.
 func (db *DB) Verify(ctx context.Context) ([]pipeline.Check, error) {
 	var checks []pipeline.Check
-	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-	err := pgx.BeginTxFunc(ctx, db.pool, options, func(tx pgx.Tx) error {
+	err := db.inSnapshot(ctx, func(tx pgx.Tx) error {
 		for _, c := range sqlChecks {
 			done, err := c.run(ctx, tx)
 			if err != nil {
@@ -156,7 +155,7 @@ func verifyAudit(ctx context.Context, tx pgx.Tx) (pipeline.Check, error) {
 // TaxHouseholds implements pipeline.TaxBooks.
 func (db *DB) TaxHouseholds(ctx context.Context, after portfolio.HouseholdID, limit int) ([]pipeline.TaxHousehold, error) {
 	var page []pipeline.TaxHousehold
-	err := pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+	err := db.inSnapshot(ctx, func(tx pgx.Tx) error {
 		var err error
 		page, err = taxHouseholds(ctx, tx, after, limit)
 		return err

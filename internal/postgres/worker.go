@@ -20,8 +20,7 @@ import (
 // in one snapshot of the database.
 func (db *DB) LoadHouseholds(ctx context.Context, run pipeline.Run, ids []portfolio.HouseholdID) ([]pipeline.Loaded, error) {
 	var l loader
-	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-	err := pgx.BeginTxFunc(ctx, db.pool, options, func(tx pgx.Tx) error {
+	err := db.inSnapshot(ctx, func(tx pgx.Tx) error {
 		undecided, err := collect[portfolio.HouseholdID](ctx, tx, "UndecidedOf", run.ID, ids)
 		if err != nil {
 			return err

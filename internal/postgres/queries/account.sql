@@ -40,3 +40,16 @@ FROM (
 ) AS t
 ORDER BY at DESC, kind, subject
 LIMIT $2;
+
+-- name: BalancesAsOf
+-- What the journal had moved into an account with effect up to a day.
+SELECT kind, commodity, sum(amount) AS amount
+FROM (
+    SELECT to_kind AS kind, commodity, amount FROM journal WHERE household = $1 AND to_owner = $2 AND effective <= $3
+    UNION ALL
+    SELECT from_kind, commodity, -amount FROM journal WHERE household = $1 AND from_owner = $2 AND effective <= $3
+) AS posting
+WHERE kind IN ('cash', 'units')
+GROUP BY kind, commodity
+HAVING sum(amount) <> 0
+ORDER BY kind, commodity;

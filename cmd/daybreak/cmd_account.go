@@ -1,0 +1,197 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"daybreak/internal/postgres"
+	"daybreak/market"
+	"daybreak/pipeline"
+	"daybreak/portfolio"
+	"daybreak/region"
+)
+
+func newAccountCmd(a *app) *cobra.Command {
+	c := &cobra.Command{Use: "account", Short: "Look at one account, and replay what was decided for it"}
+	c.AddCommand(newAccountShowCmd(a), newAccountReplayCmd(a))
+	return c
+}
+
+// accountPage is all that `account show` prints.
+type accountPage struct {
+	pipeline.AccountShown
+	Balances []pipeline.Balance       `json:"balances,omitempty"` // of the journal, with --as-of
+	Timeline []postgres.TimelineEntry `json:"timeline"`
+}
+
+func newAccountShowCmd(a *app) *cobra.Command {
+	var asOf string
+	var limit int
+	c := &cobra.Command{
+		Use:   "show ACCOUNT",
+		Short: "Show positions, lots or pools, cash, locks, open orders and what happened",
+		Example: "  daybreak account show H000012-TAX-A\n" +
+			"  daybreak account show H000012-TAX-A --as-of 2020-03-16 -o json",
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			day := market.DayOf(a.now())
+			if asOf != "" {
+				var err error
+				if day, err = market.ParseDay(asOf); err != nil {
+					return usageError("--as-of: %w", err)
+				}
+			}
+			d, err := a.openDesk(c.Context(), false)
+			if err != nil {
+				return err
+			}
+			defer d.close()
+			page, err := accountPageOf(c, d.db, portfolio.AccountID(args[0]), day, limit)
+			if err != nil {
+				return err
+			}
+			if asOf != "" {
+				if page.Balances, err = d.db.BalancesAsOf(c.Context(), page.Account, day); err != nil {
+					return err
+				}
+			}
+			return emitOne(a, page, writeAccountPage)
+		},
+	}
+	c.Flags().StringVar(&asOf, "as-of", "", "also show the journal's balances with effect up to this day, YYYY-MM-DD")
+	c.Flags().IntVar(&limit, "limit", 30, "entries of the timeline at most")
+	return c
+}
+
+func accountPageOf(c *cobra.Command, db *postgres.DB, id portfolio.AccountID, day market.Day, limit int) (accountPage, error) {
+	loaded, err := db.HouseholdAt(c.Context(), id, day)
+	if err != nil {
+		return accountPage{}, err
+	}
+	securities, err := db.Securities(c.Context())
+	if err != nil {
+		return accountPage{}, err
+	}
+	shown, err := pipeline.ShowAccount(loaded, id, region.IdenticalGroups(securities), day)
+	if err != nil {
+		return accountPage{}, err
+	}
+	timeline, err := db.Timeline(c.Context(), id, limit)
+	return accountPage{AccountShown: shown, Timeline: timeline}, err
+}
+
+func writeAccountPage(w io.Writer, page accountPage) error {
+	p := &printer{w: w}
+	p.line("Account %s of household %s (%s), owner %s, %s in %s, model %s, book version %d",
+		page.Account, page.Household, page.Region, page.Owner, page.Type, page.Currency, page.Model, page.BookVersion)
+	if page.Fault != "" {
+		p.line("Would be parked: %s", page.Fault)
+	}
+	for _, c := range page.Cash {
+		p.line("  cash      %18s %s", c.Amount.Fixed(2), c.Currency)
+	}
+	for _, s := range page.Positions {
+		p.line("  position  %18s %s", s.Shares.Fixed(4), s.Symbol)
+	}
+	for _, l := range page.Lots {
+		cost := "unknown"
+		if l.CostKnown {
+			cost = l.Cost.Fixed(2)
+		}
+		p.line("  lot       %18s %-10s cost %14s  held since %s  %s", l.Shares.Dec().Fixed(4), l.Symbol, cost, l.Start, l.Lot)
+	}
+	p.line("  realized in %d: gains %s, losses %s, denied %s", page.Realized.Year, page.Realized.Gains.Fixed(2), page.Realized.Losses.Fixed(2), page.Realized.Denied.Fixed(2))
+	for _, l := range page.Locks {
+		p.line("  lock      no purchase of %s until %s (sold by %s)", l.Property, l.Until, l.Account)
+	}
+	for _, o := range page.Open {
+		p.line("  order     %s %s %s %s", o.ID, o.Side, o.Leaves, o.Symbol)
+	}
+	for _, b := range page.Balances {
+		p.line("  balance   %18s %s (%s, as of %s)", b.Amount.Fixed(4), b.Commodity, b.Kind, page.AsOf)
+	}
+	for _, e := range page.Timeline {
+		p.line("  %s  %-9s %-22s %s", e.At.UTC().Format(time.DateTime), e.Kind, e.Subject, e.Detail)
+	}
+	return p.err
+}
+
+func newAccountReplayCmd(a *app) *cobra.Command {
+	var run string
+	var set []string
+	c := &cobra.Command{
+		Use:   "replay ACCOUNT --run RUN",
+		Short: "Decide an account again from its recorded inputs: exit 0 where it is the same, 5 where it differs",
+		Example: "  daybreak account replay H000012-TAX-A --run 2020-03-16.1\n" +
+			"  daybreak account replay H000012-TAX-A --run 2020-03-16.1 --set band=0.05",
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			settings, err := readSettings(set)
+			if err != nil {
+				return err
+			}
+			id, err := build()
+			if err != nil {
+				return err
+			}
+			d, err := a.openDesk(c.Context(), false)
+			if err != nil {
+				return err
+			}
+			defer d.close()
+			replayed, err := pipeline.Replay(c.Context(), d.db, portfolio.AccountID(args[0]), run, id, settings)
+			if err != nil {
+				return err
+			}
+			if err := emitOne(a, replayed, writeReplayed); err != nil {
+				return err
+			}
+			if !replayed.Same {
+				return exitWith(exitDifferences, nil)
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&run, "run", "", "run that decided it, DATE.N")
+	c.Flags().StringArrayVar(&set, "set", nil, "change a parameter of the account's policy first, key=value; may be given again")
+	_ = c.MarkFlagRequired("run")
+	return c
+}
+
+func readSettings(set []string) ([]pipeline.Setting, error) {
+	var settings []pipeline.Setting
+	for _, s := range set {
+		key, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return nil, usageError("--set %q: want key=value", s)
+		}
+		settings = append(settings, pipeline.Setting{Key: key, Value: value})
+	}
+	return settings, nil
+}
+
+func writeReplayed(w io.Writer, r pipeline.Replayed) error {
+	p := &printer{w: w}
+	if r.Same {
+		p.line("account %s in run %s: the same decision", r.Account, r.Run)
+		return p.err
+	}
+	p.line("account %s in run %s: %d differences, cause: %s", r.Account, r.Run, len(r.Differences), r.Cause)
+	for _, d := range r.Differences {
+		p.line("  %-40s %s -> %s", d.Path, clipped(string(d.Recorded)), clipped(string(d.Now)))
+	}
+	return p.err
+}
+
+// clipped shortens a value for one line of text; the whole one is in the JSON output.
+func clipped(s string) string {
+	const most = 100
+	if len(s) > most {
+		return fmt.Sprintf("%s… (%d bytes)", s[:most], len(s))
+	}
+	return s
+}
