@@ -124,8 +124,8 @@ func NewSnapshot(s Snapshot) *Snapshot {
 	return &s
 }
 
-// Identical returns the identical group of each security, for the scope of a tax book: one map for
-// all households of a run, which nobody may change.
+// Identical returns the identical group of each security that is not alone under its own symbol, for
+// the scope of a tax book: one map for all households of a run, which nobody may change.
 func (s *Snapshot) Identical() map[Symbol]string {
 	if s.identical == nil {
 		return identicalGroups(s.Securities)
@@ -136,7 +136,7 @@ func (s *Snapshot) Identical() map[Symbol]string {
 func identicalGroups(securities []Security) map[Symbol]string {
 	groups := make(map[Symbol]string, len(securities))
 	for _, e := range securities {
-		if e.IdenticalGroup != "" {
+		if e.IdenticalGroup != "" && e.IdenticalGroup != string(e.Symbol) {
 			groups[e.Symbol] = e.IdenticalGroup
 		}
 	}

@@ -1,7 +1,6 @@
 package portfolio
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -192,8 +191,3 @@ func Drift(classes []Weighed, value money.Dec) money.Dec {
 }
 
 var half = money.FromUnits(5, 1)
-
-// SortWeighed puts classes in order of name.
-func SortWeighed(classes []Weighed) {
-	slices.SortFunc(classes, func(a, b Weighed) int { return cmp.Compare(a.Class, b.Class) })
-}

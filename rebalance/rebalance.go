@@ -55,8 +55,7 @@ func (h *house) attempt() {
 
 // checkBook folds the household's tax events.
 func (h *house) checkBook() *Fault {
-	scope := region.Scope{Identical: h.market.Identical(), Circle: h.in.Household.Owners}
-	book, err := region.Fold(h.rules, scope, h.in.Tax, h.in.Events)
+	book, err := region.Fold(h.rules, region.ScopeOf(h.in.Household, h.market.Identical()), h.in.Tax, h.in.Events)
 	if err != nil {
 		return &Fault{Code: BadTaxBook, Detail: err.Error()}
 	}

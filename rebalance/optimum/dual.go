@@ -37,6 +37,8 @@ func (d *dualPoint) resize(p *problem) {
 	d.rowSum = resize(d.rowSum, p.rows)
 }
 
+var infinite = math.Inf(1)
+
 // evaluate fills d at d.dual for the pieces in mask.
 func (p *problem) evaluate(d *dualPoint, mask []uint8, eps float64) {
 	p.reprice(d.dual[p.factors:])
@@ -72,15 +74,23 @@ func (p *problem) evaluate(d *dualPoint, mask []uint8, eps float64) {
 // single takes the only piece of an item.
 func (p *problem) single(d *dualPoint, i int, c prices, mask uint8) float64 {
 	j := lowest(mask)
-	q := p.minimise(i, c, p.piece[i*piecesMax+j])
-	d.trade[i], d.choice[i], d.spread[i], d.doubt[i] = q.t, uint8(j), math.Inf(1), 0
-	p.addRows(d, i, &q, 1)
-	d.omega[i] = 0
-	clear(d.kappa[i*p.rows : (i+1)*p.rows])
-	if q.isFree {
-		p.addCurve(d, i, &q, 1/p.curve[i])
-	}
+	q := &p.scratch[0]
+	p.minimise(i, c, p.piece[i*piecesMax+j], q)
+	d.trade[i], d.choice[i], d.spread[i], d.doubt[i] = q.t, uint8(j), infinite, 0
+	p.only(d, i, q)
 	return q.value
+}
+
+// only takes q as the whole trade of item i.
+func (p *problem) only(d *dualPoint, i int, q *point) {
+	p.addRows(d, i, q, 1)
+	d.omega[i] = 0
+	for j := i * p.rows; j < (i+1)*p.rows; j++ {
+		d.kappa[j] = 0
+	}
+	if q.isFree {
+		p.addCurve(d, i, q, 1/p.curve[i])
+	}
 }
 
 func (p *problem) addRows(d *dualPoint, i int, q *point, weight float64) {
@@ -114,13 +124,13 @@ type choices struct {
 // several takes the smoothed least over the pieces of an item; it returns the smooth and the hard
 // value.
 func (p *problem) several(d *dualPoint, i int, c prices, in choices) (soft, hard float64) {
-	var q [piecesMax]point
-	best, next := -1, math.Inf(1)
+	q := &p.scratch
+	best, next := -1, infinite
 	for j := range piecesMax {
 		if in.mask>>j&1 == 0 {
 			continue
 		}
-		q[j] = p.minimise(i, c, p.piece[i*piecesMax+j])
+		p.minimise(i, c, p.piece[i*piecesMax+j], &q[j])
 		switch {
 		case best < 0:
 			best = j
@@ -132,17 +142,14 @@ func (p *problem) several(d *dualPoint, i int, c prices, in choices) (soft, hard
 	}
 	hard = q[best].value
 	d.choice[i], d.spread[i], d.doubt[i] = uint8(best), next-hard, 0
-	d.omega[i] = 0
-	clear(d.kappa[i*p.rows : (i+1)*p.rows])
 	if d.spread[i] >= in.eps {
 		d.trade[i] = q[best].t
-		p.addRows(d, i, &q[best], 1)
-		if q[best].isFree {
-			p.addCurve(d, i, &q[best], 1/p.curve[i])
-		}
+		p.only(d, i, &q[best])
 		return hard, hard
 	}
-	return p.blend(d, i, &q, in), hard
+	d.omega[i] = 0
+	clear(d.kappa[i*p.rows : (i+1)*p.rows])
+	return p.blend(d, i, q, in), hard
 }
 
 // blend weighs the pieces of an item by their values and adds their mean and spread. The weights
@@ -178,10 +185,10 @@ func (p *problem) blend(d *dualPoint, i int, q *[piecesMax]point, in choices) fl
 // hollow returns how far the cost of the mean trade lies above the mean cost, if costs were smooth:
 // what the item adds to the gap.
 func (p *problem) hollow(i int, q *[piecesMax]point, weight [piecesMax]float64, mean float64) float64 {
-	least := math.Inf(1)
+	least := infinite
 	for j, w := range weight {
 		if dt := q[j].t - mean; w > 0 {
-			least = math.Min(least, float64(0.5*p.curve[i]*dt)*dt)
+			least = min(least, float64(0.5*p.curve[i]*dt)*dt)
 		}
 	}
 	return least

@@ -32,6 +32,7 @@ type book struct {
 	isMixed  []bool      // by item: may be harvested or bought
 	harvest  []bool
 	count    []int32
+	after    []money.Dec
 	realised [classes]float64 // so far this year, fraction of value
 }
 

@@ -1,7 +1,5 @@
 package optimum
 
-import "math"
-
 // piecesMax is the number of intervals that one security's trade may be split into: a sale, no
 // trade, a purchase, or either side in one convex piece.
 const piecesMax = 4
@@ -46,6 +44,7 @@ type problem struct {
 	all                  []uint8  // by item, the pieces of the whole problem, one bit each
 	fixed                []uint8  // by item, the pieces left by the fixed roles
 	effective            [classes]float64
+	scratch              [piecesMax]point
 }
 
 // lotTable holds the lots of all items, item after item.
@@ -90,79 +89,86 @@ func (p *problem) pricesAt(i int, dual []float64) prices {
 	return c
 }
 
-// minimise returns the least of curve/2·x² + exposure·x + cost(t) over t in [lo, hi]; it walks the
-// sorted lots downwards from t = 0. Where the cost is not convex at 0 the better side wins, a sale
-// in a tie.
-func (p *problem) minimise(i int, c prices, in piece) point {
+// minimise sets q to the least of curve/2·x² + exposure·x + cost(t) over t in [lo, hi]; it walks
+// the sorted lots downwards from t = 0. Where the cost is not convex at 0 the better side wins, a
+// sale in a tie.
+func (p *problem) minimise(i int, c prices, in piece, q *point) {
 	slope := float64(p.curve[i]*p.start[i]) + c.exposure // of the smooth part at t = 0
-	if in.hi > 0 && (in.lo > 0 || slope+c.buy < 0) {
-		b := p.minimiseBuy(i, c, in)
-		if in.lo >= 0 {
-			return b
+	switch {
+	case in.hi > 0 && (in.lo > 0 || slope+c.buy < 0):
+		p.minimiseBuy(i, c, in, q)
+		if l := p.lots.first[i]; in.lo < 0 && l < p.lots.first[i+1] && slope > p.lots.tax[l]+c.sell {
+			b := *q
+			if p.minimiseSell(i, c, piece{in.lo, 0}, q); b.value < q.value {
+				*q = b
+			}
 		}
-		s := p.minimiseSell(i, c, piece{in.lo, 0})
-		if b.value < s.value {
-			return b
-		}
-		return s
+	case in.lo >= 0:
+		p.at(i, c, in.lo, q)
+	default:
+		p.minimiseSell(i, c, piece{in.lo, min(in.hi, 0)}, q)
 	}
-	if in.lo >= 0 {
-		return p.at(i, c, in.lo)
-	}
-	return p.minimiseSell(i, c, piece{in.lo, math.Min(in.hi, 0)})
 }
 
-func (p *problem) minimiseBuy(i int, c prices, in piece) point {
+func (p *problem) minimiseBuy(i int, c prices, in piece, q *point) {
 	a := p.curve[i]
 	t := -(float64(a*p.start[i]) + c.exposure + c.buy) / a
-	free := true
+	isFree := true
 	if t >= in.hi {
-		t, free = in.hi, false
+		t, isFree = in.hi, false
 	}
 	if t <= in.lo {
-		t, free = in.lo, false
+		t, isFree = in.lo, false
 	}
-	b := p.at(i, c, t)
-	b.isFree = free
-	return b
+	p.at(i, c, t, q)
+	q.isFree = isFree
 }
 
-// at returns a trade t >= 0, whatever it costs.
-func (p *problem) at(i int, c prices, t float64) point {
+// at sets q to a trade t >= 0, whatever it costs.
+func (p *problem) at(i int, c prices, t float64, q *point) {
 	x := p.start[i] + t
-	return point{t: t, lot: -1, value: float64(x*(float64(0.5*p.curve[i]*x)+c.exposure)) + float64(c.buy*t)}
+	q.t, q.lot, q.isFree = t, -1, false
+	q.value = float64(x*(float64(0.5*p.curve[i]*x)+c.exposure)) + float64(c.buy*t)
+	if p.isClassed {
+		q.gain = [classes]float64{}
+	}
 }
 
-func (p *problem) minimiseSell(i int, c prices, in piece) point {
+func (p *problem) minimiseSell(i int, c prices, in piece, q *point) {
 	a := p.curve[i]
 	base := float64(a*p.start[i]) + c.exposure - c.sell
-	s := point{lot: -1}
+	q.isFree, q.lot = false, -1
+	if p.isClassed {
+		q.gain = [classes]float64{}
+	}
 	top, cost := 0.0, 0.0
 	l := int(p.lots.first[i])
 	for end := int(p.lots.first[i+1]); l < end && top > in.lo; l++ {
-		bottom := math.Max(top-p.lots.value[l], in.lo)
-		most := math.Min(top, in.hi)
-		t := -(base - p.lots.tax[l]) / a
+		tax := p.lots.tax[l]
+		bottom := max(top-p.lots.value[l], in.lo)
+		most := min(top, in.hi)
+		t := -(base - tax) / a
 		if t >= most && bottom <= in.hi {
 			t = most
 		} else if t <= bottom || bottom > in.hi {
 			t = bottom
 		} else {
-			s.isFree, s.lot = true, int32(l)
+			q.isFree, q.lot = true, int32(l)
 		}
 		if u := top - t; u > 0 {
-			cost += float64(u * (p.lots.tax[l] + c.sell))
-			s.gain[p.lots.class[l]] += float64(u * p.lots.gain[l])
+			cost += float64(u * (tax + c.sell))
+			if p.isClassed {
+				q.gain[p.lots.class[l]] += float64(u * p.lots.gain[l])
+			}
 		}
 		top = t
-		if t > bottom || s.isFree {
+		if t > bottom {
 			break
 		}
 	}
 	x := p.start[i] + top
-	s.t = top
-	s.value = float64(x*(float64(0.5*a*x)+c.exposure)) + cost
-	return s
+	q.t = top
+	q.value = float64(x*(float64(0.5*a*x)+c.exposure)) + cost
 }
 
 // row returns what the trade adds to row r.

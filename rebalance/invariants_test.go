@@ -1,0 +1,199 @@
+package rebalance_test
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"daybreak/market"
+	"daybreak/money"
+	"daybreak/portfolio"
+	"daybreak/rebalance"
+	"daybreak/region"
+)
+
+// errorer is what checkPlan needs of a test.
+type errorer interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+var _ errorer = (*testing.T)(nil)
+
+// checkPlan checks what holds of every plan, from its trades alone.
+func checkPlan(t errorer, in rebalance.Input, m *market.Snapshot, plan rebalance.HouseholdPlan) {
+	t.Helper()
+	if len(plan.Accounts) != len(in.Household.Accounts) {
+		t.Errorf("plan has %d accounts, want %d", len(plan.Accounts), len(in.Household.Accounts))
+	}
+	for _, p := range plan.Accounts {
+		i := slices.IndexFunc(in.Household.Accounts, func(a portfolio.Account) bool { return a.ID == p.Account })
+		checkAccount(t, in.Household.Accounts[i], p)
+	}
+	checkTax(t, in, m, plan)
+}
+
+func checkAccount(t errorer, a portfolio.Account, p rebalance.AccountPlan) {
+	t.Helper()
+	policy := a.Policy.WithDefaults()
+	cash := p.CashBefore
+	seen := map[market.Symbol]bool{}
+	for _, tr := range p.Trades {
+		if seen[tr.Symbol] {
+			t.Errorf("account %s: two trades in %s, want one", a.ID, tr.Symbol)
+		}
+		seen[tr.Symbol] = true
+		if tr.Value.Less(policy.MinTrade) {
+			t.Errorf("account %s: %s %s for %s, want at least %s", a.ID, tr.Side, tr.Symbol, tr.Value, policy.MinTrade)
+		}
+		if slices.Contains(a.Policy.Restricted, tr.Symbol) {
+			t.Errorf("account %s: %s restricted %s", a.ID, tr.Side, tr.Symbol)
+		}
+		places := 4
+		if policy.WholeShares {
+			places = 0
+		}
+		if tr.Shares.Sign() <= 0 || tr.Shares != tr.Shares.RoundDown(places) {
+			t.Errorf("account %s: %s %s shares of %s, want tradable", a.ID, tr.Side, tr.Shares, tr.Symbol)
+		}
+		if tr.Reason.Code == "" || len(tr.Reason.Numbers) == 0 {
+			t.Errorf("account %s: %s %s has reason %+v, want a code with numbers", a.ID, tr.Side, tr.Symbol, tr.Reason)
+		}
+		if tr.Side == portfolio.Sell {
+			cash = cash.Add(tr.Value)
+			checkSale(t, a, tr)
+			continue
+		}
+		cash = cash.Sub(tr.Value)
+	}
+	if cash != p.CashAfter {
+		t.Errorf("account %s: cash after = %s, want %s", a.ID, p.CashAfter, cash)
+	}
+	isShort := p.Reason.Code == rebalance.CashShort
+	if !isShort && p.CashAfter.Less(policy.WithdrawalCash) || p.CashAfter.Sign() < 0 {
+		t.Errorf("account %s: cash after = %s, want at least %s", a.ID, p.CashAfter, policy.WithdrawalCash)
+	}
+	mayRise := isShort || p.Reason.Code == rebalance.DriftRisesHarvest || p.Reason.Code == rebalance.DriftRisesWithdrawal
+	if p.DriftBefore.Less(p.DriftAfter) && !mayRise {
+		t.Errorf("account %s: drift %s becomes %s with reason %s, want no rise", a.ID, p.DriftBefore, p.DriftAfter, p.Reason.Code)
+	}
+	if (p.Outcome == rebalance.Planned) != (len(p.Trades) > 0) || p.Reason.Code == "" {
+		t.Errorf("account %s: outcome %s, reason %q with %d trades", a.ID, p.Outcome, p.Reason.Code, len(p.Trades))
+	}
+}
+
+func checkSale(t errorer, a portfolio.Account, tr rebalance.Trade) {
+	t.Helper()
+	var held money.Dec
+	for _, p := range a.Positions {
+		if p.Symbol == tr.Symbol {
+			held = held.Add(p.Shares)
+		}
+	}
+	if held.Less(tr.Shares) {
+		t.Errorf("account %s: sells %s of %s %s", a.ID, tr.Shares, held, tr.Symbol)
+	}
+	var lots money.Dec
+	for _, l := range tr.Lots {
+		lots = lots.Add(l.Shares)
+	}
+	if len(tr.Lots) > 0 && lots != tr.Shares {
+		t.Errorf("account %s: lots of %s sum to %s, want %s", a.ID, tr.Symbol, lots, tr.Shares)
+	}
+}
+
+// checkTax checks against the tax book that the plan denies no loss: none of its own, and none of
+// an earlier sale.
+func checkTax(t errorer, in rebalance.Input, m *market.Snapshot, plan rebalance.HouseholdPlan) {
+	t.Helper()
+	rules, err := region.Load(in.Household.Region)
+	if err != nil {
+		t.Fatalf("Load = %v", err)
+	}
+	scope := region.ScopeOf(in.Household, m.Identical())
+	book, err := region.Fold(rules, scope, in.Tax, in.Events)
+	if err != nil {
+		t.Fatalf("Fold = %v", err)
+	}
+	var events []region.Event
+	bought := map[string]market.Day{}
+	for _, p := range plan.Accounts {
+		for _, tr := range p.Trades {
+			e := eventOf(t, in, m, rules, tr)
+			events = append(events, e)
+			if tr.Side == portfolio.Buy {
+				bought[scope.Property(tr.Symbol)] = rules.TaxDay(e.Day, e.Settle)
+			}
+		}
+	}
+	outcomes, err := book.Would(events)
+	if err != nil {
+		t.Fatalf("Would = %v", err)
+	}
+	for _, out := range outcomes {
+		if out.Denied.Sign() > 0 {
+			t.Errorf("account %s: sale of %s loses %s, %s of it denied, want none", out.Account, out.Symbol, out.Gross, out.Denied)
+		}
+		if _, ok := bought[out.Property]; ok && out.Gross.Sign() < 0 {
+			t.Errorf("household sells %s at a loss and buys it", out.Property)
+		}
+	}
+	window := market.Day(rules.WindowDays())
+	for property, day := range bought {
+		if sales := book.LossSales(property, day-window, day); len(sales) > 0 {
+			t.Errorf("household buys %s on tax day %s, sold at a loss on %s", property, day, sales[0].Day)
+		}
+		for _, l := range in.Locks {
+			if l.Property == property && day <= l.Until {
+				t.Errorf("household buys %s on tax day %s, locked until %s", property, day, l.Until)
+			}
+		}
+		for _, l := range plan.Locks {
+			if l.Property == property {
+				t.Errorf("household buys %s, which the plan locks", property)
+			}
+		}
+	}
+}
+
+func eventOf(t errorer, in rebalance.Input, m *market.Snapshot, rules *region.Rules, tr rebalance.Trade) region.Event {
+	t.Helper()
+	i := slices.IndexFunc(in.Household.Accounts, func(a portfolio.Account) bool { return a.ID == tr.Account })
+	a := in.Household.Accounts[i]
+	sec, err := m.Security(tr.Symbol)
+	if err != nil {
+		t.Fatalf("Security = %v", err)
+	}
+	settle, err := market.SettleDay(sec.Exchange, in.Day)
+	if err != nil {
+		t.Fatalf("SettleDay = %v", err)
+	}
+	fx, err := m.Rate(tr.Currency, rules.Home)
+	if err != nil {
+		t.Fatalf("Rate = %v", err)
+	}
+	e := region.Event{
+		ID: "test/" + string(tr.Account) + string(tr.Symbol), Kind: region.Kind(tr.Side), Day: in.Day, Settle: settle, Seq: 1 << 50,
+		Owner: a.Owner, Account: a.ID, AccountType: a.Type, Symbol: tr.Symbol, Shares: money.RatDec(tr.Shares),
+		Amount: tr.Notional, Currency: tr.Currency, FX: fx.Rate,
+	}
+	for _, l := range tr.Lots {
+		e.Lots = append(e.Lots, region.LotShares{Lot: l.Lot, Shares: money.RatDec(l.Shares)})
+	}
+	return e
+}
+
+// bytesOf returns the JSON of a plan, or of its fault.
+func bytesOf(t errorer, in rebalance.Input, m *market.Snapshot) string {
+	t.Helper()
+	plan, err := rebalance.Plan(in, m)
+	if err != nil {
+		return err.Error()
+	}
+	text, err := json.Marshal(plan)
+	if err != nil {
+		t.Fatalf("Marshal = %v", err)
+	}
+	return string(text)
+}

@@ -1,0 +1,351 @@
+package optimum
+
+import (
+	"math"
+
+	"daybreak/money"
+)
+
+const (
+	sharePlaces = 4 // decimals of a tradable share
+	centPlaces  = 2 // decimals of a conversion
+	repairsMax  = 400
+	polishMax   = 3   // improving moves with fractional shares, where little is left to gain
+	polishWhole = 300 // with whole shares
+	gainLeast   = 1e-13
+	rowSlack    = 1e-12 // of a row that is checked in float64; cash is checked exactly
+)
+
+// rounder turns the trades of a solution into whole ticks: the least shares that trade, or cents of
+// a conversion. It keeps the objective's parts at hand, so that a move of one item costs as much as
+// it has factors.
+type rounder struct {
+	p         *problem
+	tick      []float64 // value of a tick, by item
+	low, high []int64   // ticks allowed, by item; a sale counts down
+	count     []int64   // ticks traded
+	whole     []float64 // value of all that may be sold; the last tick of a sale may be a part of one
+	trade     []float64 // value traded
+	exposure  []float64 // load'x
+	rowSum    []float64
+	short     []float64 // what cash must exceed its need by, in value: grows where rounding was too tight
+}
+
+// round sets the rounded trades nearest to the solution, then repairs rows that they break, then
+// uses what is left over.
+func (s *Solver) round() bool {
+	r := &s.rounder
+	s.setTicks()
+	for i, t := range s.search.best.trade {
+		n := int64(math.Round(t / r.tick[i]))
+		if -t >= r.whole[i]-0.5*r.tick[i]*1e-6 && t < 0 {
+			n = r.low[i]
+		}
+		r.count[i] = min(max(n, r.low[i]), r.high[i])
+	}
+	r.sum()
+	for range 4 {
+		if !r.repair() {
+			return false
+		}
+		r.polish(s.book.a.WholeShares)
+		s.book.tradesOf(r, s.search.best.sold, &s.plan)
+		missing := s.book.missing(&s.plan)
+		if missing.Sign() <= 0 {
+			return true
+		}
+		for k := range s.book.cash {
+			r.short[k] += missing.Float()/s.book.worth + rowSlack
+		}
+	}
+	return false
+}
+
+// setTicks sets the size of a tick and the range of every item's trade.
+func (s *Solver) setTicks() {
+	r, p, b := &s.rounder, &s.p, &s.book
+	r.p = p
+	for _, f := range []*[]float64{&r.tick, &r.whole, &r.trade} {
+		*f = resize(*f, p.items)
+	}
+	for _, c := range []*[]int64{&r.low, &r.high, &r.count} {
+		*c = resize(*c, p.items)
+	}
+	r.exposure, r.rowSum, r.short = resize(r.exposure, p.factors), resize(r.rowSum, p.rows), resize(r.short, p.rows)
+	for i := range p.items {
+		r.tick[i] = b.step(i) * b.priceOf(i) / b.worth
+		for l := p.lots.first[i]; l < p.lots.first[i+1]; l++ {
+			r.whole[i] += p.lots.value[l]
+		}
+		in := p.piece[i*piecesMax+lowest(s.search.best.piece[i])]
+		r.low[i] = int64(math.Ceil(in.lo/r.tick[i] - 1e-6))
+		r.high[i] = int64(math.Floor(in.hi/r.tick[i] + 1e-6))
+		if in.lo <= -r.whole[i] && in.lo < 0 { // the whole position, however many ticks it has
+			r.low[i] = -int64(math.Ceil(r.whole[i]/r.tick[i] - 1e-6))
+		}
+		r.high[i] = max(r.high[i], r.low[i])
+	}
+}
+
+// step is the least tradable amount of an item: shares, or money for a conversion.
+func (b *book) step(i int) float64 {
+	switch {
+	case i >= len(b.u.Securities):
+		return 1e-2
+	case b.a.WholeShares:
+		return 1
+	}
+	return 1e-4
+}
+
+func (b *book) priceOf(i int) float64 {
+	if i >= len(b.u.Securities) || b.u.fault[i] != "" {
+		return 1
+	}
+	return b.u.price[i]
+}
+
+// value returns the value of n ticks of item i.
+func (r *rounder) value(i int, n int64) float64 {
+	return max(float64(n)*r.tick[i], -r.whole[i])
+}
+
+// sum sets trades, exposures and rows from the counts.
+func (r *rounder) sum() {
+	p := r.p
+	clear(r.exposure)
+	clear(r.rowSum)
+	for i := range p.items {
+		r.trade[i] = r.value(i, r.count[i])
+		axpy(p.start[i]+r.trade[i], p.load[i*p.factors:(i+1)*p.factors], r.exposure)
+		for k := range r.rowSum {
+			r.rowSum[k] += p.rowOf(i, k, r.trade[i])
+		}
+	}
+}
+
+// rowOf returns what trade t of item i adds to row k, lots sold in the order at hand.
+func (p *problem) rowOf(i, k int, t float64) float64 {
+	if t >= 0 {
+		return p.buyRow[i*p.rows+k] * t
+	}
+	v := -p.sellRow[i*p.rows+k] * t
+	if p.isClassed {
+		left := -t
+		for l := p.lots.first[i]; l < p.lots.first[i+1] && left > 0; l++ {
+			u := min(left, p.lots.value[l])
+			left -= u
+			v += float64(float64(p.classRow[k*classes+int(p.lots.class[l])]*p.lots.gain[l]) * u)
+		}
+	}
+	return v
+}
+
+// loss returns what the objective grows by when item i trades n ticks instead.
+func (r *rounder) loss(i int, n int64) float64 {
+	p := r.p
+	t := r.value(i, n)
+	by, x := t-r.trade[i], p.start[i]+r.trade[i]
+	load := p.load[i*p.factors : (i+1)*p.factors]
+	risk := float64(p.aversion*by) * (2*dot(load, r.exposure) + float64(by*dot(load, load)))
+	return risk + float64(0.5*p.curve[i]*by)*(2*x+by) + (p.tradeCost(i, t) - p.tradeCost(i, r.trade[i]))
+}
+
+// move trades n ticks of item i instead.
+func (r *rounder) move(i int, n int64) {
+	p := r.p
+	t := r.value(i, n)
+	axpy(t-r.trade[i], p.load[i*p.factors:(i+1)*p.factors], r.exposure)
+	for k := range r.rowSum {
+		r.rowSum[k] += p.rowOf(i, k, t) - p.rowOf(i, k, r.trade[i])
+	}
+	r.count[i], r.trade[i] = n, t
+}
+
+// excess is how far the trades are over the rows in all, if item i traded n ticks; i < 0 for as
+// they are.
+func (r *rounder) excess(i int, n int64) float64 {
+	sum := 0.0
+	for k, v := range r.rowSum {
+		if i >= 0 {
+			v += r.p.rowOf(i, k, r.value(i, n)) - r.p.rowOf(i, k, r.trade[i])
+		}
+		if over := v + r.short[k] - r.p.limit[k]; over > rowSlack {
+			sum += over
+		}
+	}
+	return sum
+}
+
+// repair moves items until every row holds: each time the move that costs least for what it
+// mends. It reports false where no move helps.
+func (r *rounder) repair() bool {
+	for range repairsMax {
+		over := r.excess(-1, 0)
+		if over == 0 {
+			return true
+		}
+		best, to, price := -1, int64(0), infinite
+		for i := range r.p.items {
+			for _, n := range r.mends(i, over) {
+				if n == r.count[i] {
+					continue
+				}
+				mended := over - r.excess(i, n)
+				if mended <= over*1e-9 {
+					continue
+				}
+				if c := r.loss(i, n) / mended; c < price {
+					best, to, price = i, n, c
+				}
+			}
+		}
+		if best < 0 {
+			return false
+		}
+		r.move(best, to)
+	}
+	return false
+}
+
+// mends returns the counts of item i, one on each side, that would take an excess away if each tick
+// mended as much as the first; the count at hand where it mends nothing.
+func (r *rounder) mends(i int, over float64) [2]int64 {
+	n := r.count[i]
+	out := [2]int64{n, n}
+	for side, next := range [...]int64{n - 1, n + 1} {
+		if next < r.low[i] || next > r.high[i] {
+			continue
+		}
+		if first := over - r.excess(i, next); first > over*1e-9 {
+			ticks := int64(math.Ceil(min(over/first, 1e12)))
+			out[side] = min(max(n+(next-n)*ticks, r.low[i]), r.high[i])
+		}
+	}
+	return out
+}
+
+// polish makes moves that lower the objective and keep every row: one item by what spends the
+// spare cash, and with whole shares one or two items by one share.
+func (r *rounder) polish(isWhole bool) {
+	most := polishMax
+	if isWhole {
+		most = polishWhole
+	}
+	for range most {
+		best, to, least := -1, int64(0), -gainLeast
+		for i := range r.p.items {
+			steps := [...]int64{r.spend(i), r.count[i] - 1, r.count[i] + 1}
+			if !isWhole {
+				steps[1], steps[2] = r.count[i], r.count[i]
+			}
+			for _, n := range steps {
+				if n < r.low[i] || n > r.high[i] || n == r.count[i] {
+					continue
+				}
+				if c := r.loss(i, n); c < least && r.excess(i, n) == 0 {
+					best, to, least = i, n, c
+				}
+			}
+		}
+		switch {
+		case best >= 0:
+			r.move(best, to)
+		case !isWhole || !r.exchange():
+			return
+		}
+	}
+}
+
+// spend returns the count of item i that uses the spare cash of its currency.
+func (r *rounder) spend(i int) int64 {
+	p, k := r.p, 0
+	for k+1 < p.rows && p.buyRow[i*p.rows+k] <= 0 {
+		k++
+	}
+	per := p.buyRow[i*p.rows+k]
+	if r.count[i] < 0 {
+		per = -p.sellRow[i*p.rows+k]
+	}
+	spare := p.limit[k] - r.rowSum[k] - r.short[k]
+	if per <= 0 || spare <= 0 {
+		return r.count[i]
+	}
+	n := r.count[i] + int64(spare/(per*r.tick[i]))
+	if r.count[i] < 0 {
+		return min(n, 0)
+	}
+	return min(n, r.high[i])
+}
+
+// exchange makes the best move of two items by one tick each, and reports whether there is one
+// that helps. The first is any item, the second is tried while the first is moved.
+func (r *rounder) exchange() bool {
+	type change struct {
+		i, j   int
+		ni, nj int64
+	}
+	var best change
+	least := -gainLeast
+	for i := range r.p.items {
+		from := r.count[i]
+		for _, n := range [...]int64{from - 1, from + 1} {
+			if n < r.low[i] || n > r.high[i] {
+				continue
+			}
+			first := r.loss(i, n)
+			r.move(i, n)
+			for j := range r.p.items {
+				for _, m := range [...]int64{r.count[j] - 1, r.count[j] + 1} {
+					if j == i || m < r.low[j] || m > r.high[j] {
+						continue
+					}
+					if c := first + r.loss(j, m); c < least && r.excess(j, m) == 0 {
+						best, least = change{i, j, n, m}, c
+					}
+				}
+			}
+			r.move(i, from)
+		}
+	}
+	if least == -gainLeast {
+		return false
+	}
+	r.move(best.i, best.ni)
+	r.move(best.j, best.nj)
+	return true
+}
+
+// tradesOf writes the counts as exact trades. Sales take lots in the order of the solution.
+func (b *book) tradesOf(r *rounder, sold []float64, plan *Plan) {
+	p := r.p
+	plan.Trades, plan.Conversions = plan.Trades[:0], plan.Conversions[:0]
+	for i, n := range r.count {
+		switch {
+		case n == 0:
+		case i >= len(b.u.Securities):
+			plan.Conversions = append(plan.Conversions, Conversion{Balance: i - len(b.u.Securities), Amount: money.FromUnits(n, centPlaces)})
+		case n > 0:
+			plan.Trades = append(plan.Trades, b.trade(i, -1, b.shares(n)))
+		default:
+			left := money.Min(b.shares(-n), b.sellable[i])
+			for l := p.lots.first[i]; l < p.lots.first[i+1] && left.Sign() > 0; l++ {
+				k := p.lots.source[l]
+				part := money.Min(left, b.a.Lots[k].Shares)
+				left = left.Sub(part)
+				plan.Trades = append(plan.Trades, b.trade(i, int(k), part))
+			}
+		}
+	}
+}
+
+func (b *book) shares(ticks int64) money.Dec {
+	if b.a.WholeShares {
+		return money.FromInt(ticks)
+	}
+	return money.FromUnits(ticks, sharePlaces)
+}
+
+func (b *book) trade(i, lot int, shares money.Dec) Trade {
+	return Trade{Security: i, Lot: lot, Shares: shares, Value: shares.Mul(b.u.Securities[i].Price)}
+}
