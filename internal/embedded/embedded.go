@@ -28,6 +28,7 @@ type Options struct {
 // Servers are the running servers of one installation, which this process owns.
 type Servers struct {
 	dir      string
+	notes    io.Writer
 	lock     *lock
 	postgres *postgres
 	broker   *broker
@@ -53,7 +54,7 @@ func Start(ctx context.Context, o Options) (*Servers, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Servers{dir: dir, lock: owned}
+	s := &Servers{dir: dir, notes: o.Notes, lock: owned}
 	if err := s.start(ctx, o); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
@@ -111,7 +112,15 @@ func (s *Servers) Stop() error {
 // StopWhenUnused waits until no other process is attached to the installation, or ctx ends, and
 // then stops the servers.
 func (s *Servers) StopWhenUnused(ctx context.Context) error {
-	users, err := lockFile(ctx, filepath.Join(s.dir, usersName), exclusive)
+	path := filepath.Join(s.dir, usersName)
+	users, err := tryLock(path, exclusive)
+	if errors.Is(err, errLocked) {
+		fmt.Fprintf(s.notes, "other commands still use %s: its servers stop when they are done\n", s.dir)
+		users, err = lockFile(ctx, path, exclusive)
+	}
+	if ctx.Err() != nil {
+		return s.Stop()
+	}
 	if err != nil {
 		return errors.Join(err, s.Stop())
 	}
