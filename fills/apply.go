@@ -84,7 +84,8 @@ func (a *application) post() {
 
 // takeBack enters the reversal of an earlier trade.
 func (a *application) takeBack(p Posted) {
-	a.effects.Posted.Refers, a.effects.Replaced, a.effects.Withdrawn = p.Key, p.Key, p.Key
+	a.effects.Posted.Refers, a.effects.Replaced, a.effects.ReplacedVersion = p.Key, p.Key, p.Version
+	a.effects.Withdrawn = p.Key
 	a.effects.Order.LotsLeft = giveBack(a.effects.Order.LotsLeft, p.Lots)
 	a.move(KindReversal, p.TradeDate, ledger.Reverse(p.moves(a.account().Currency)))
 }

@@ -121,9 +121,9 @@ func (e Execution) moves(cash market.Currency) []ledger.Move {
 
 // The largest quantity and price that are believed: their product keeps far from the range of Dec.
 var (
-	quantityMax = money.FromInt(1_000_000_000_000)
-	priceMax    = money.FromInt(1_000_000_000)
-	fxMax       = money.FromInt(1_000_000)
+	quantityMax = money.FromInt(10_000_000_000)
+	priceMax    = money.FromInt(100_000_000)
+	fxMax       = money.FromInt(100_000)
 )
 
 // textMax bounds ids and names of an execution.

@@ -161,21 +161,22 @@ const (
 // Effects is all that one applied execution changes. Order, position, cash and locks are as they
 // are afterwards.
 type Effects struct {
-	Posted    Posted        `json:"posted"`
-	Content   string        `json:"content"`
-	Replaced  string        `json:"replaced,omitempty"` // key of an execution that counts no more
-	Order     Order         `json:"order"`
-	Holding   Holding       `json:"holding"`
-	Shares    money.Dec     `json:"shares"`
-	Purse     Purse         `json:"purse"`
-	Cash      money.Dec     `json:"cash"`
-	Journal   []Line        `json:"journal,omitempty"`
-	Tax       *region.Event `json:"tax,omitempty"`
-	Withdrawn string        `json:"withdrawn,omitempty"` // id of a tax event that counts no more
-	Locks     []Lock        `json:"locks,omitempty"`
-	Opened    []Exception   `json:"opened,omitempty"`
-	Closed    []Exception   `json:"closed,omitempty"`
-	moved     bool
+	Posted          Posted        `json:"posted"`
+	Content         string        `json:"content"`
+	Replaced        string        `json:"replaced,omitempty"`         // key of an execution that counts no more
+	ReplacedVersion int64         `json:"replaced_version,omitempty"` // book version that the replaced execution made
+	Order           Order         `json:"order"`
+	Holding         Holding       `json:"holding"`
+	Shares          money.Dec     `json:"shares"`
+	Purse           Purse         `json:"purse"`
+	Cash            money.Dec     `json:"cash"`
+	Journal         []Line        `json:"journal,omitempty"`
+	Tax             *region.Event `json:"tax,omitempty"`
+	Withdrawn       string        `json:"withdrawn,omitempty"` // id of a tax event that counts no more
+	Locks           []Lock        `json:"locks,omitempty"`
+	Opened          []Exception   `json:"opened,omitempty"`
+	Closed          []Exception   `json:"closed,omitempty"`
+	moved           bool
 }
 
 // Moved reports whether position and cash may have changed; a report on an order leaves them alone.

@@ -345,12 +345,15 @@ CREATE TABLE execution (
     quantity         numeric(38,12) NOT NULL,
     price            numeric(38,12) NOT NULL,
     commission       numeric(38,12) NOT NULL,
+    fees             numeric(38,12) NOT NULL,
     currency         text NOT NULL,
     fx               numeric(38,12) NOT NULL,
     fx_day           date NOT NULL,
     trade_date       date NOT NULL,
     settle_date      date NOT NULL,
+    venue            text NOT NULL,
     broker_time      timestamptz NOT NULL,
+    note             text NOT NULL,
     lots             jsonb,
     effective        boolean NOT NULL,
     source_partition integer NOT NULL,
@@ -362,6 +365,8 @@ CREATE INDEX execution_order ON execution (order_id);
 CREATE TABLE held_execution (
     key              text PRIMARY KEY,
     content_hash     text NOT NULL,
+    household        text NOT NULL,
+    order_id         text NOT NULL,
     waits_for        text NOT NULL,
     value            bytea NOT NULL,
     source_partition integer NOT NULL,
@@ -369,7 +374,7 @@ CREATE TABLE held_execution (
     since            timestamptz NOT NULL,
     released         timestamptz
 );
-CREATE INDEX held_execution_waits ON held_execution (waits_for) WHERE released IS NULL;
+CREATE INDEX held_execution_order ON held_execution (order_id) WHERE released IS NULL;
 
 CREATE TABLE book_exception (
     id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

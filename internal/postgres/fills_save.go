@@ -1,0 +1,314 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+
+	"daybreak/fills"
+	"daybreak/market"
+	"daybreak/money"
+	"daybreak/pipeline"
+	"daybreak/portfolio"
+	"daybreak/rebalance"
+)
+
+// saveFills writes the changes of a batch: COPY for rows that are new, one statement over arrays for
+// each table whose rows change.
+func saveFills(ctx context.Context, tx pgx.Tx, c pipeline.FillChanges) error {
+	if err := copyFills(ctx, tx, c); err != nil {
+		return err
+	}
+	w := newFillWriter(c)
+	b := &pgx.Batch{}
+	w.queueVersions(b)
+	if err := w.queueOrders(b); err != nil {
+		return fmt.Errorf("save book: %w", err)
+	}
+	w.queueBalances(b)
+	w.queueLocks(b)
+	w.queueReplaced(b)
+	w.queueExceptions(b)
+	w.queueHeld(b)
+	w.queueNotify(b)
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("save book: %w", err)
+	}
+	return insertDeadLetters(ctx, tx, c.Batch.Topic, c.Dead)
+}
+
+var executionColumns = []string{
+	"household", "version", "key", "exec_type", "refers", "order_id", "run", "account", "symbol", "side", "quantity", "price",
+	"commission", "fees", "currency", "fx", "fx_day", "trade_date", "settle_date", "venue", "broker_time", "note", "lots",
+	"effective", "source_partition", "source_offset",
+}
+
+func executionRow(p fills.Posted, source pipeline.Record) []any {
+	var lots []rebalance.TradeLot
+	if len(p.Lots) > 0 {
+		lots = p.Lots
+	}
+	return []any{
+		p.Household, p.Version, p.Key, p.Type, p.Refers, p.OrderID, p.Run, p.Account, p.Symbol, p.Side, p.Quantity, p.Price,
+		p.Commission, p.Fees, p.Currency, p.FX, p.FXDay, p.TradeDate, p.SettleDate, p.Venue, p.BrokerTime, p.Text, lots,
+		p.Effective, source.Partition, source.Offset,
+	}
+}
+
+// copyFills stores the rows that applied executions add.
+func copyFills(ctx context.Context, tx pgx.Tx, c pipeline.FillChanges) error {
+	var keys, executions, journal, tax [][]any
+	for i, r := range c.Results {
+		f := r.Effects
+		keys = append(keys, []any{f.Posted.Key, f.Content})
+		executions = append(executions, executionRow(f.Posted, c.Sources[i]))
+		for n, line := range f.Journal {
+			m := line.Move
+			journal = append(journal, []any{f.Posted.Household, f.Posted.Version, n, f.Posted.Key, line.Kind, line.Effective, c.Now,
+				m.From.Owner, m.From.Kind, m.To.Owner, m.To.Kind, m.Commodity, m.Amount})
+		}
+		if f.Tax != nil {
+			tax = append(tax, []any{f.Posted.Household, f.Posted.Version, 0, f.Tax.ID, f.Tax.Day, f.Tax})
+		}
+	}
+	for _, t := range []struct {
+		name    string
+		columns []string
+		rows    [][]any
+	}{
+		{"execution_key", []string{"key", "content_hash"}, keys},
+		{"execution", executionColumns, executions},
+		{"journal", []string{"household", "version", "line", "event", "kind", "effective", "known", "from_owner", "from_kind", "to_owner", "to_kind", "commodity", "amount"}, journal},
+		{"tax_event", []string{"household", "version", "line", "event", "effective", "body"}, tax},
+	} {
+		if len(t.rows) == 0 {
+			continue
+		}
+		if _, err := tx.CopyFrom(ctx, pgx.Identifier{t.name}, t.columns, pgx.CopyFromRows(t.rows)); err != nil {
+			return fmt.Errorf("store %s: %w", t.name, err)
+		}
+	}
+	return nil
+}
+
+// fillWriter holds the last state of each row that a batch changes, in order of key.
+type fillWriter struct {
+	changes   pipeline.FillChanges
+	versions  map[string]int64
+	orders    map[string]fills.Order // by run and id
+	positions map[fills.Holding]holdingRow
+	cash      map[fills.Purse]holdingRow
+	locks     map[string]lockKey
+}
+
+type holdingRow struct {
+	household portfolio.HouseholdID
+	amount    money.Dec
+}
+
+type lockKey struct {
+	household portfolio.HouseholdID
+	lock      fills.Lock
+}
+
+func newFillWriter(c pipeline.FillChanges) *fillWriter {
+	w := &fillWriter{changes: c, versions: map[string]int64{}, orders: map[string]fills.Order{},
+		positions: map[fills.Holding]holdingRow{}, cash: map[fills.Purse]holdingRow{}, locks: map[string]lockKey{}}
+	for _, r := range c.Results {
+		f := r.Effects
+		h := f.Posted.Household
+		w.versions[string(h)] = f.Posted.Version
+		w.orders[f.Order.Run+"|"+string(f.Order.ID)] = f.Order
+		if f.Moved() {
+			w.positions[f.Holding] = holdingRow{h, f.Shares}
+			w.cash[f.Purse] = holdingRow{h, f.Cash}
+		}
+		for _, l := range f.Locks {
+			w.locks[string(h)+"|"+l.Property+"|"+string(l.Order)+"|"+l.Run] = lockKey{h, l}
+		}
+	}
+	return w
+}
+
+func (w *fillWriter) queueVersions(b *pgx.Batch) {
+	if len(w.versions) == 0 {
+		return
+	}
+	ids := slices.Sorted(maps.Keys(w.versions))
+	versions := make([]int64, len(ids))
+	for i, id := range ids {
+		versions[i] = w.versions[id]
+	}
+	b.Queue(query("SaveVersions"), ids, versions)
+}
+
+func (w *fillWriter) queueOrders(b *pgx.Batch) error {
+	if len(w.orders) == 0 {
+		return nil
+	}
+	var runs, ids, states []string
+	var asked, cum, leaves []money.Dec
+	var lots [][]rebalance.TradeLot
+	for _, key := range slices.Sorted(maps.Keys(w.orders)) {
+		o := w.orders[key]
+		runs, ids, states = append(runs, o.Run), append(ids, string(o.ID)), append(states, string(o.Progress.State))
+		asked, cum, leaves = append(asked, o.Progress.OrderQty), append(cum, o.Progress.CumQty), append(leaves, o.Progress.LeavesQty)
+		lots = append(lots, o.LotsLeft)
+	}
+	texts, err := jsonTexts(lots)
+	if err != nil {
+		return err
+	}
+	b.Queue(query("SaveOrders"), runs, ids, states, asked, cum, leaves, texts)
+	return nil
+}
+
+// jsonTexts returns lots as JSON, and NULL for none.
+func jsonTexts(lots [][]rebalance.TradeLot) ([]*string, error) {
+	texts := make([]*string, len(lots))
+	for i, l := range lots {
+		if len(l) == 0 {
+			continue
+		}
+		b, err := json.Marshal(l)
+		if err != nil {
+			return nil, err
+		}
+		text := string(b)
+		texts[i] = &text
+	}
+	return texts, nil
+}
+
+func (w *fillWriter) queueBalances(b *pgx.Batch) {
+	if len(w.positions) == 0 {
+		return
+	}
+	var households, accounts, symbols []string
+	var amounts []money.Dec
+	for h, row := range w.positions {
+		households, accounts = append(households, string(row.household)), append(accounts, string(h.Account))
+		symbols, amounts = append(symbols, string(h.Symbol)), append(amounts, row.amount)
+	}
+	b.Queue(query("SavePositions"), households, accounts, symbols, amounts)
+	households, accounts, amounts = nil, nil, nil
+	var currencies []string
+	for p, row := range w.cash {
+		households, accounts = append(households, string(row.household)), append(accounts, string(p.Account))
+		currencies, amounts = append(currencies, string(p.Currency)), append(amounts, row.amount)
+	}
+	b.Queue(query("SaveCash"), households, accounts, currencies, amounts)
+}
+
+func (w *fillWriter) queueLocks(b *pgx.Batch) {
+	if len(w.locks) == 0 {
+		return
+	}
+	var households, properties, ids, runs, states []string
+	var until []market.Day
+	for _, key := range slices.Sorted(maps.Keys(w.locks)) {
+		k := w.locks[key]
+		households, properties = append(households, string(k.household)), append(properties, k.lock.Property)
+		ids, runs, states = append(ids, string(k.lock.Order)), append(runs, k.lock.Run), append(states, string(k.lock.State))
+		until = append(until, k.lock.Until)
+	}
+	b.Queue(query("SaveLocks"), households, properties, ids, runs, until, states)
+}
+
+func (w *fillWriter) queueReplaced(b *pgx.Batch) {
+	var households []string
+	var versions, by []int64
+	for _, r := range w.changes.Results {
+		if f := r.Effects; f.Replaced != "" {
+			households = append(households, string(f.Posted.Household))
+			versions, by = append(versions, f.ReplacedVersion), append(by, f.Posted.Version)
+		}
+	}
+	if len(households) == 0 {
+		return
+	}
+	b.Queue(query("SaveReplaced"), households, versions)
+	b.Queue(query("SaveWithdrawn"), households, versions, by)
+}
+
+// queueExceptions closes what facts of the batch healed and opens what they broke. What was opened
+// and healed within the batch is stored closed.
+func (w *fillWriter) queueExceptions(b *pgx.Batch) {
+	var closed, opened exceptionRows
+	open := map[exceptionKey]int{} // place in opened of what this batch opened
+	for _, r := range w.changes.Results {
+		for _, x := range r.Effects.Closed {
+			if i, here := open[keyOf(x)]; here {
+				opened.healed[i] = true
+				delete(open, keyOf(x))
+				continue
+			}
+			closed.add(r.Effects.Posted.Household, x)
+		}
+		for _, x := range r.Effects.Opened {
+			open[keyOf(x)] = len(opened.codes)
+			opened.add(r.Effects.Posted.Household, x)
+		}
+	}
+	if len(closed.codes) > 0 {
+		b.Queue(query("CloseExceptions"), closed.accounts, closed.codes, closed.subjects, w.changes.Now)
+	}
+	if len(opened.codes) > 0 {
+		b.Queue(query("OpenExceptions"), opened.households, opened.accounts, opened.codes, opened.subjects, opened.details, w.changes.Now, opened.healed)
+	}
+}
+
+type exceptionKey struct {
+	account       portfolio.AccountID
+	code, subject string
+}
+
+func keyOf(x fills.Exception) exceptionKey { return exceptionKey{x.Account, x.Code, x.Subject} }
+
+type exceptionRows struct {
+	households, accounts, codes, subjects, details []string
+	healed                                         []bool
+}
+
+func (r *exceptionRows) add(h portfolio.HouseholdID, x fills.Exception) {
+	r.households, r.accounts = append(r.households, string(h)), append(r.accounts, string(x.Account))
+	r.codes, r.subjects, r.details = append(r.codes, x.Code), append(r.subjects, x.Subject), append(r.details, x.Detail)
+	r.healed = append(r.healed, false)
+}
+
+func (w *fillWriter) queueHeld(b *pgx.Batch) {
+	var keys, contents, households, ids, waits []string
+	var values [][]byte
+	var partitions []int32
+	var offsets []int64
+	for _, h := range w.changes.Held {
+		e := h.Waiting.Execution
+		keys, contents, waits = append(keys, h.Waiting.Key), append(contents, h.Waiting.Content), append(waits, h.Waiting.WaitsFor)
+		households, ids = append(households, string(e.Household)), append(ids, string(e.OrderID))
+		values, partitions, offsets = append(values, h.Record.Value), append(partitions, h.Record.Partition), append(offsets, h.Record.Offset)
+	}
+	if len(keys) > 0 {
+		b.Queue(query("HoldExecutions"), keys, contents, households, ids, waits, values, partitions, offsets, w.changes.Now)
+	}
+	if len(w.changes.Released) > 0 {
+		b.Queue(query("ReleaseExecutions"), w.changes.Released, w.changes.Now)
+	}
+}
+
+// queueNotify wakes the page, and the gateway where an order that others may wait for has ended.
+func (w *fillWriter) queueNotify(b *pgx.Batch) {
+	if len(w.changes.Results) > 0 {
+		b.Queue(query("Notify"), ChannelFills, strconv.Itoa(len(w.changes.Results)))
+	}
+	ended := slices.ContainsFunc(w.changes.Results, func(r fills.Result) bool {
+		return r.Effects.Order.Progress.State.Ended()
+	})
+	if ended {
+		b.Queue(query("Notify"), ChannelOrders, "")
+	}
+}

@@ -1,0 +1,154 @@
+-- name: FillHouseholds
+-- The lock of everything that changes a household's book, in key order.
+SELECT id, region, book_version
+FROM household
+WHERE id = ANY ($1)
+ORDER BY id
+FOR NO KEY UPDATE;
+
+-- name: FillAccounts
+SELECT household, id, owner, type, currency FROM account WHERE household = ANY ($1);
+
+-- name: FillOrders
+SELECT household, run, id, account, symbol, side, currency, quantity, coalesce(lots_left, lots) AS lots_left,
+       state, order_qty, cum_qty, leaves_qty
+FROM trade_order
+WHERE id = ANY ($1)
+  AND sent IS NOT NULL;
+
+-- name: FillPositions
+SELECT p.household, p.account, p.symbol, p.shares
+FROM position p
+JOIN unnest($1::text[], $2::text[]) AS n (account, symbol) ON p.account = n.account AND p.symbol = n.symbol;
+
+-- name: FillCash
+SELECT household, account, currency, amount FROM cash WHERE account = ANY ($1);
+
+-- name: FillLocks
+SELECT l.household, l.run, l.order_id, l.property, l.until, l.state
+FROM tax_lock l
+JOIN trade_order o ON o.run = l.run AND o.id = l.order_id
+WHERE l.household = ANY ($1)
+  AND l.order_id = ANY ($2)
+  AND o.sent IS NOT NULL
+ORDER BY l.household, l.property;
+
+-- name: FillSeen
+SELECT key, content_hash FROM execution_key WHERE key = ANY ($1);
+
+-- name: FillHeld
+SELECT value, source_partition, source_offset
+FROM held_execution
+WHERE order_id = ANY ($1)
+  AND released IS NULL
+ORDER BY source_partition, source_offset;
+
+-- name: FillPosted
+-- All trades, corrections and busts of orders that a correction or a bust is about, whether it came
+-- with the batch or was held.
+SELECT e.household, e.version, e.key, k.content_hash, e.exec_type, e.refers, e.order_id, e.run, e.account, e.symbol, e.side,
+       e.quantity, e.price, e.commission, e.fees, e.currency, e.fx, e.fx_day, e.trade_date, e.settle_date, e.venue,
+       e.broker_time, e.note, e.lots, e.effective
+FROM execution e
+JOIN execution_key k ON k.key = e.key
+WHERE e.order_id = ANY (ARRAY(
+    SELECT unnest($1::text[])
+    UNION
+    SELECT h.order_id FROM held_execution h WHERE h.order_id = ANY ($2) AND h.released IS NULL))
+ORDER BY e.household, e.version;
+
+-- name: FillRates
+-- The last rate of each pair on or before a day, not older than ten days; direct says which way.
+SELECT n.base, n.quote, n.day, r.base = n.base AS direct, r.rate
+FROM unnest($1::text[], $2::text[], $3::date[]) AS n (base, quote, day)
+CROSS JOIN LATERAL (
+    SELECT f.base, f.rate
+    FROM fx_rate f
+    WHERE (f.base = n.base AND f.quote = n.quote OR f.base = n.quote AND f.quote = n.base)
+      AND f.day BETWEEN n.day - 10 AND n.day
+    ORDER BY f.day DESC, f.base = n.base DESC
+    LIMIT 1) AS r;
+
+-- name: SaveVersions
+UPDATE household h
+SET book_version = n.version
+FROM unnest($1::text[], $2::bigint[]) AS n (id, version)
+WHERE h.id = n.id;
+
+-- name: SaveOrders
+UPDATE trade_order o
+SET state = n.state,
+    order_qty = n.order_qty,
+    cum_qty = n.cum_qty,
+    leaves_qty = n.leaves_qty,
+    lots_left = coalesce(n.lots_left, o.lots_left)
+FROM unnest($1::text[], $2::text[], $3::text[], $4::numeric[], $5::numeric[], $6::numeric[], $7::jsonb[])
+    AS n (run, id, state, order_qty, cum_qty, leaves_qty, lots_left)
+WHERE o.run = n.run
+  AND o.id = n.id;
+
+-- name: SavePositions
+INSERT INTO position (household, account, symbol, shares)
+SELECT household, account, symbol, shares
+FROM unnest($1::text[], $2::text[], $3::text[], $4::numeric[]) AS n (household, account, symbol, shares)
+ORDER BY account, symbol
+ON CONFLICT (account, symbol) DO UPDATE SET shares = excluded.shares;
+
+-- name: SaveCash
+INSERT INTO cash (household, account, currency, amount)
+SELECT household, account, currency, amount
+FROM unnest($1::text[], $2::text[], $3::text[], $4::numeric[]) AS n (household, account, currency, amount)
+ORDER BY account, currency
+ON CONFLICT (account, currency) DO UPDATE SET amount = excluded.amount;
+
+-- name: SaveLocks
+UPDATE tax_lock l
+SET until = n.until,
+    state = n.state
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::date[], $6::text[])
+    AS n (household, property, order_id, run, until, state)
+WHERE l.household = n.household
+  AND l.property = n.property
+  AND l.order_id = n.order_id
+  AND l.run = n.run;
+
+-- name: SaveReplaced
+-- Executions that a correction or a bust took back: they stay, and count no more.
+UPDATE execution e
+SET effective = false
+FROM unnest($1::text[], $2::bigint[]) AS n (household, version)
+WHERE e.household = n.household
+  AND e.version = n.version;
+
+-- name: SaveWithdrawn
+UPDATE tax_event t
+SET withdrawn = n.by_version
+FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS n (household, version, by_version)
+WHERE t.household = n.household
+  AND t.version = n.version;
+
+-- name: CloseExceptions
+UPDATE book_exception x
+SET closed = $4
+FROM unnest($1::text[], $2::text[], $3::text[]) AS n (account, code, subject)
+WHERE x.account = n.account
+  AND x.code = n.code
+  AND x.subject = n.subject
+  AND x.closed IS NULL;
+
+-- name: OpenExceptions
+INSERT INTO book_exception (household, account, code, subject, detail, owner, opened, closed)
+SELECT household, account, code, subject, detail, 'operations', $6, CASE WHEN healed THEN $6 END
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $7::boolean[])
+    WITH ORDINALITY AS n (household, account, code, subject, detail, healed, place)
+ORDER BY place
+ON CONFLICT (account, code, subject) WHERE closed IS NULL DO NOTHING;
+
+-- name: HoldExecutions
+INSERT INTO held_execution (key, content_hash, household, order_id, waits_for, value, source_partition, source_offset, since)
+SELECT key, content_hash, household, order_id, waits_for, value, partition, "offset", $9
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::integer[], $8::bigint[])
+    AS n (key, content_hash, household, order_id, waits_for, value, partition, "offset");
+
+-- name: ReleaseExecutions
+UPDATE held_execution SET released = $2 WHERE key = ANY ($1);
