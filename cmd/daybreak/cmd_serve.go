@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"daybreak/internal/postgres"
+)
+
+func newServeCmd(a *app) *cobra.Command {
+	var migrate bool
+	c := &cobra.Command{
+		Use:   "serve ROLE...",
+		Short: "Play roles of the day until interrupted: " + strings.Join(roles, ", "),
+		Long: "Any set of roles in one process, any number of processes:\n" +
+			"  worker     plans the households whose records it gets from the topic daybreak.work\n" +
+			"  fills      applies the executions of daybreak.fills to the book, exactly once\n" +
+			"  gateway    sends submitted orders to the brokerage\n" +
+			"  web        serves the pages\n" +
+			"  scheduler  starts each session's run half an hour before the open",
+		Example: "  daybreak serve worker --data DIR\n" +
+			"  daybreak serve worker fills gateway --database-url postgres://… --brokers kafka-1:9092",
+		Args:      cobra.MinimumNArgs(1),
+		ValidArgs: roles,
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := checkRoles(args); err != nil {
+				return err
+			}
+			where, err := a.connect(c.Context())
+			if err != nil {
+				return err
+			}
+			defer func() { _ = where.Close() }()
+			if migrate {
+				if err := postgres.Migrate(c.Context(), where.DSN); err != nil {
+					return err
+				}
+			}
+			s, err := a.openServices(c.Context(), where)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			fmt.Fprintf(a.errOut, "serving %s\n", strings.Join(args, ", "))
+			return s.run(c.Context(), args)
+		},
+	}
+	c.Flags().BoolVar(&migrate, "migrate", false, "bring the database's schema to this build's version first")
+	return c
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"daybreak/internal/kafka"
+	"daybreak/internal/postgres"
+	"daybreak/pipeline"
+)
+
+// The roles that `serve` can play, any set in one process.
+const (
+	roleWorker    = "worker"
+	roleFills     = "fills"
+	roleGateway   = "gateway"
+	roleWeb       = "web"
+	roleScheduler = "scheduler"
+)
+
+var roles = []string{roleWorker, roleFills, roleGateway, roleWeb, roleScheduler}
+
+// The consumer groups. Their names are part of the installation: lag tools know them.
+const (
+	groupWorker = "daybreak.worker"
+	groupFills  = "daybreak.fills"
+)
+
+// Records that one transaction takes at most: households are heavy, fills are light.
+const (
+	workBatchMax  = 250
+	fillsBatchMax = 2_000
+)
+
+// services are the connections that the roles of one process share.
+type services struct {
+	app      *app
+	where    *installation
+	db       *postgres.DB
+	producer *kafka.Producer
+	build    string
+	rules    string
+	now      func() time.Time // the installation's clock: the sample's stands in another year
+	ready    func(http string) error
+}
+
+// openServices connects to an installation. The caller closes it.
+func (a *app) openServices(ctx context.Context, where *installation) (*services, error) {
+	if len(where.Brokers) == 0 {
+		return nil, usageError("no brokers named: give --brokers or KAFKA_BROKERS beside the database")
+	}
+	s := &services{app: a, where: where, now: a.now, ready: func(string) error { return nil }}
+	var err error
+	if s.build, err = build(); err != nil {
+		return nil, err
+	}
+	if s.rules, err = rulesHash(); err != nil {
+		return nil, err
+	}
+	if s.db, err = postgres.Open(ctx, where.DSN, a.settings.Connections); err != nil {
+		return nil, err
+	}
+	if s.producer, err = kafka.NewProducer(where.Brokers); err != nil {
+		s.db.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close gives up the connections.
+func (s *services) Close() {
+	s.producer.Close()
+	s.db.Close()
+}
+
+// run plays the roles until ctx ends, and waits for all of them. The first one that fails ends the
+// others.
+func (s *services) run(ctx context.Context, roles []string) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, r := range roles {
+		play, err := s.role(r)
+		if err != nil {
+			return err
+		}
+		group.Go(func() error {
+			if err := play(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				return fmt.Errorf("role %s: %w", r, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+func (s *services) role(name string) (func(context.Context) error, error) {
+	switch name {
+	case roleWorker:
+		return s.consumer(pipeline.TopicWork, groupWorker, workBatchMax, pipeline.NewWorker(s.db, s.app.log)).Run, nil
+	case roleFills:
+		handler := pipeline.NewFills(s.db, kafka.FillCodec(), s.now, s.app.log)
+		return s.consumer(pipeline.TopicFills, groupFills, fillsBatchMax, handler).Run, nil
+	case roleGateway:
+		return s.gateway, nil
+	case roleWeb:
+		return s.web, nil
+	case roleScheduler:
+		scheduler := &pipeline.Scheduler{Runs: s.db, Work: s.producer, Build: s.build, Rules: s.rules, Maker: makerScheduler, Now: s.now, Log: s.app.log}
+		return scheduler.Run, nil
+	}
+	return nil, usageError("unknown role %q: one of %s", name, strings.Join(roles, ", "))
+}
+
+// makerScheduler is who starts runs on schedule; approvals are by others.
+const makerScheduler = "scheduler"
+
+func (s *services) consumer(topic, group string, batchMax int, h pipeline.Handler) *kafka.Consumer {
+	return &kafka.Consumer{
+		Brokers: s.where.Brokers, Group: group, Topic: topic, BatchMax: batchMax, Offsets: s.db, Handler: h, Log: s.app.log,
+	}
+}
+
+// checkRoles refuses roles that are unknown or given twice.
+func checkRoles(wanted []string) error {
+	for i, r := range wanted {
+		if !slices.Contains(roles, r) {
+			return usageError("unknown role %q: one of %s", r, strings.Join(roles, ", "))
+		}
+		if slices.Contains(wanted[:i], r) {
+			return usageError("role %q is given twice", r)
+		}
+	}
+	return nil
+}
