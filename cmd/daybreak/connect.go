@@ -3,6 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
+
+	"daybreak/internal/embedded"
+	"daybreak/internal/kafka"
+	"daybreak/internal/postgres"
 )
 
 // errNoInstallation says how to name an installation, or to make one.
@@ -10,14 +16,17 @@ var errNoInstallation = errors.New("no installation named: start one with `daybr
 
 // installation is where a command finds its database and brokers.
 type installation struct {
-	DSN     string
-	Brokers []string
-	HTTP    string // of a live owner, "" else
+	DSN     string   // "" leaves all to PG* in the environment
+	Brokers []string // host:port; none where a database was named without brokers
+	HTTP    string   // of a live owner, "" else
+	Data    string   // directory of an embedded installation, "" else
 
-	close func() error
+	servers *embedded.Servers // that this process owns
+	close   func() error
 }
 
-// Close lets go of the installation; servers that were started for this command alone stop.
+// Close lets go of the installation. Servers that were started for this command stop as soon as no
+// other command uses them.
 func (i *installation) Close() error {
 	if i.close == nil {
 		return nil
@@ -25,10 +34,89 @@ func (i *installation) Close() error {
 	return i.close()
 }
 
-// connect returns the installation that the settings name. The caller closes it.
-func (a *app) connect(context.Context) (*installation, error) {
-	if a.settings.DatabaseURL == "" && !a.settings.usePG {
-		return nil, exitWith(exitUsage, errNoInstallation)
+// connect returns the installation that the settings name: real servers, those of the live owner of
+// --data, or embedded ones that run for as long as this command needs them. The caller closes it.
+func (a *app) connect(ctx context.Context) (*installation, error) {
+	switch s := a.settings; {
+	case s.Data != "":
+		return a.attachOrStart(ctx)
+	case s.DatabaseURL != "" || s.usePG:
+		return &installation{DSN: s.DatabaseURL, Brokers: s.Brokers}, nil
 	}
-	return &installation{DSN: a.settings.DatabaseURL, Brokers: a.settings.Brokers}, nil
+	return nil, exitWith(exitUsage, errNoInstallation)
+}
+
+// attachMax bounds the tries to attach or to own: between the two another process may do either.
+const attachMax = 5
+
+func (a *app) attachOrStart(ctx context.Context) (*installation, error) {
+	for try := 1; ; try++ {
+		attached, err := embedded.Attach(ctx, a.settings.Data)
+		if err != nil {
+			return nil, err
+		}
+		if attached != nil {
+			a.forgetLibpq()
+			return &installation{DSN: attached.Run.Database, Brokers: attached.Run.Brokers, HTTP: attached.Run.HTTP,
+				Data: a.settings.Data, close: attached.Release}, nil
+		}
+		place, err := a.startEmbedded(ctx, a.settings.Data)
+		if err == nil {
+			place.close = func() error { return place.servers.StopWhenUnused(ctx) }
+			return place, a.setUp(ctx, place)
+		}
+		if !errors.Is(err, embedded.ErrInUse) || try == attachMax {
+			return nil, err
+		}
+	}
+}
+
+// startEmbedded starts the servers of dir, which this process then owns.
+func (a *app) startEmbedded(ctx context.Context, dir string) (*installation, error) {
+	a.forgetLibpq()
+	servers, err := embedded.Start(ctx, embedded.Options{Dir: dir, Bin: a.settings.PGBin, Cache: a.cache, Notes: a.errOut})
+	if err != nil {
+		return nil, err
+	}
+	return &installation{DSN: servers.DSN(), Brokers: servers.Brokers(), Data: dir, servers: servers, close: servers.Stop}, nil
+}
+
+// setUp brings the database of place to the schema of this build and creates the topics that are
+// missing. It closes place where it fails.
+func (a *app) setUp(ctx context.Context, place *installation) error {
+	err := postgres.Migrate(ctx, place.DSN)
+	if err == nil && len(place.Brokers) > 0 {
+		err = a.ensureTopics(ctx, place.Brokers)
+	}
+	if err != nil {
+		return errors.Join(err, place.Close())
+	}
+	return nil
+}
+
+func (a *app) ensureTopics(ctx context.Context, brokers []string) error {
+	topics, err := kafka.Topics()
+	if err != nil {
+		return err
+	}
+	created, err := kafka.EnsureTopics(ctx, brokers, topics)
+	if len(created) > 0 {
+		a.log.Debug("topics created", "topics", created)
+	}
+	if errors.Is(err, kafka.ErrTopicsDiffer) {
+		return exitWith(exitConflict, err)
+	}
+	return err
+}
+
+// forgetLibpq takes the variables of libpq out of the environment: an embedded database is named
+// whole, and a PGSERVICE or PGOPTIONS meant for another one must not reach it.
+func (a *app) forgetLibpq() {
+	for _, variable := range a.environ {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "PG") {
+			if err := a.unsetenv(name); err != nil {
+				a.log.Warn("a variable of libpq stays set", "error", fmt.Errorf("%s: %w", name, err))
+			}
+		}
+	}
 }

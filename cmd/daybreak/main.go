@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"daybreak/internal/embedded"
 )
 
 func main() {
@@ -18,12 +20,23 @@ func main() {
 		environ:  os.Environ(),
 		unsetenv: os.Unsetenv,
 		now:      time.Now,
+		cache:    cache(),
 		in:       os.Stdin,
 		out:      os.Stdout,
 		errOut:   os.Stderr,
 	})
 	stop()
 	os.Exit(code)
+}
+
+// cache returns the directory of binaries that this user fetched; "" where the user has no place
+// for it.
+func cache() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return embedded.DefaultCache(dir)
 }
 
 // interruption is the cause that a signal gives to the context of a command.

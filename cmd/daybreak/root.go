@@ -60,6 +60,7 @@ type app struct {
 	environ  []string
 	unsetenv func(name string) error
 	now      func() time.Time
+	cache    string // directory of fetched binaries, "" for none
 	in       io.Reader
 	out      io.Writer
 	errOut   io.Writer
@@ -136,7 +137,13 @@ func newRootCmd(a *app) *cobra.Command {
 		SilenceUsage:  true,
 	}
 	addSettingFlags(root.PersistentFlags())
-	root.AddCommand(newVersionCmd(a))
+	root.AddCommand(
+		newImportCmd(a),
+		newRunCmd(a),
+		newAccountCmd(a),
+		newVerifyCmd(a),
+		newVersionCmd(a),
+	)
 	a.prepare(root)
 	return root
 }
