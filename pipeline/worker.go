@@ -262,8 +262,8 @@ func planOf(in rebalance.Input, m *market.Snapshot) (plan rebalance.HouseholdPla
 	return plan, fault, ""
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
+func sortedKeys[K ~string, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)
 	}
