@@ -106,8 +106,11 @@ var (
 	ErrNoSecurity = errors.New("unknown security")
 )
 
-// NewSnapshot returns s with its slices sorted by their keys.
+// NewSnapshot returns s with its slices sorted by their keys, and empty where they are nil, so that
+// the JSON of one market is one text.
 func NewSnapshot(s Snapshot) *Snapshot {
+	s.Securities, s.Prices, s.Rates = notNil(s.Securities), notNil(s.Prices), notNil(s.Rates)
+	s.Replacements, s.Weights = notNil(s.Replacements), notNil(s.Weights)
 	slices.SortFunc(s.Securities, func(a, b Security) int { return cmp.Compare(a.Symbol, b.Symbol) })
 	slices.SortFunc(s.Prices, func(a, b Price) int { return cmp.Compare(a.Symbol, b.Symbol) })
 	slices.SortFunc(s.Rates, func(a, b Rate) int {
@@ -141,6 +144,13 @@ func identicalGroups(securities []Security) map[Symbol]string {
 		}
 	}
 	return groups
+}
+
+func notNil[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
 }
 
 // Security returns the security of a symbol, or ErrNoSecurity, wrapped with the symbol.
