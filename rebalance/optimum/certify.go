@@ -27,7 +27,7 @@ func (b *book) measure(m *measured, plan *Plan) {
 		m.left[k] = b.a.Lots[k].Shares
 	}
 	for _, t := range plan.Trades {
-		b.book(m, t)
+		b.apply(m, t)
 	}
 	for _, c := range plan.Conversions {
 		b.convert(m, c)
@@ -44,8 +44,8 @@ func (b *book) measure(m *measured, plan *Plan) {
 	b.check(m, plan)
 }
 
-// book applies one trade to shares, cash, tax and cost.
-func (b *book) book(m *measured, t Trade) {
+// apply adds one trade to shares, cash, tax and cost.
+func (b *book) apply(m *measured, t Trade) {
 	s := &b.u.Securities[t.Security]
 	value := t.Shares.Mul(s.Price)
 	cost := value.Mul(s.Cost)
@@ -172,37 +172,9 @@ func (b *book) checkSecurity(m *measured, i int) {
 			m.residuals.Ticks++
 		}
 	}
-	if len(b.a.Rules) == 0 {
-		return
-	}
-	r := &b.a.Rules[i]
+	r := b.rule(i)
 	if traded.Sign() > 0 && (r.NoBuy || r.BuyBarred) || traded.Sign() < 0 && r.NoSell {
 		m.residuals.Bars++
 	}
 	m.residuals.Bands = max(m.residuals.Bands, outside(b.weightAfter(m, i), r.Lower, r.Upper))
-}
-
-// missing returns what the worst cash lacks after the plan's trades, exactly; 0 or less where all
-// needs are met.
-func (b *book) missing(plan *Plan) money.Dec {
-	cash := append(b.after[:0], b.cash...)
-	for _, t := range plan.Trades {
-		s := &b.u.Securities[t.Security]
-		cost := t.Value.Mul(s.Cost)
-		if t.Lot < 0 {
-			cash[s.Cash] = cash[s.Cash].Sub(t.Value).Sub(cost)
-		} else {
-			cash[s.Cash] = cash[s.Cash].Add(t.Value).Sub(cost)
-		}
-	}
-	for _, c := range plan.Conversions {
-		cash[0] = cash[0].Sub(c.Amount).Sub(c.Amount.Abs().Mul(b.a.Balances[c.Balance].Spread))
-		cash[1+c.Balance] = cash[1+c.Balance].Add(c.Amount)
-	}
-	b.after = cash
-	worst := b.need[0].Sub(cash[0])
-	for k, c := range cash {
-		worst = money.Max(worst, b.need[k].Sub(c))
-	}
-	return worst
 }

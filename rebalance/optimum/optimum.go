@@ -165,6 +165,7 @@ const (
 	NoValue    = "NO_VALUE"          // an account without value
 	NoCash     = "CANNOT_RAISE_CASH" // the cash needed is more than the sales that are allowed can raise
 	BadBands   = "BAD_BANDS"         // bands that no allowed trade can meet
+	NoRounding = "NO_ROUNDING"       // no tradable quantities near the solution keep every rule
 )
 
 // Error returns the code with its security and detail.

@@ -2,7 +2,6 @@ package optimum
 
 import (
 	"fmt"
-	"math"
 
 	"daybreak/money"
 )
@@ -28,11 +27,11 @@ type book struct {
 	need     []money.Dec // least cash after trading, by cash
 	cash     []money.Dec // now, by cash
 	weight   []float64   // held, by item
-	most     []float64   // largest gain of the sellable lots by security, a loss below 0
+	worst    []float64   // lowest gain of a lot as a share of its cost, by item; 0 without a loss
+	isDenied []bool      // by item: that lot's loss would be denied
 	isMixed  []bool      // by item: may be harvested or bought
 	harvest  []bool
 	count    []int32
-	after    []money.Dec
 	realised [classes]float64 // so far this year, fraction of value
 }
 
@@ -116,13 +115,14 @@ func (b *book) shape(p *problem) {
 	if p.items > n {
 		p.load = append(p.load[:len(p.load):len(p.load)], make([]float64, (p.items-n)*p.factors)...)
 	}
-	for _, s := range []*[]float64{&p.curve, &p.start, &p.buyCost, &p.sellCost, &b.weight, &b.most} {
+	for _, s := range []*[]float64{&p.curve, &p.start, &p.buyCost, &p.sellCost, &b.weight, &b.worst} {
 		*s = resize(*s, p.items)
 	}
 	p.buyRow, p.sellRow = resize(p.buyRow, p.items*p.rows), resize(p.sellRow, p.items*p.rows)
 	p.limit, p.classRow = resize(p.limit, p.rows), resize(p.classRow, p.rows*classes)
 	p.piece = resize(p.piece, p.items*piecesMax)
 	p.all, p.fixed = resize(p.all, p.items), resize(p.fixed, p.items)
+	b.isDenied = resize(b.isDenied, p.items)
 	b.isMixed, b.harvest = resize(b.isMixed, p.items), resize(b.harvest, p.items)
 	b.sellable = resize(b.sellable, n)
 	p.lots.resize(p.items, len(b.a.Lots)+len(b.a.Balances))
@@ -174,20 +174,37 @@ type lotRange struct{ begin, end, to int32 }
 // barred, at a loss past the threshold.
 func (b *book) mayHarvest(t *lotTable, i int, r lotRange) bool {
 	may := false
+	rule := b.rule(i)
 	for at := r.begin; at < r.end; at++ {
 		l := &b.a.Lots[t.source[at]]
 		value, cost := float64(l.Shares.Float()*b.u.price[i]), l.Cost.Float()
 		t.value[at], t.gain[at] = value/b.worth, (value-cost)/value
-		may = may || value < cost && !l.LossBarred && (cost-value)/cost >= b.o.HarvestMin
+		if value >= cost {
+			continue
+		}
+		loss := (cost - value) / cost
+		may = may || !l.LossBarred && loss >= b.o.HarvestMin
+		if -loss < b.worst[i] {
+			b.worst[i], b.isDenied[i] = -loss, l.LossBarred
+		}
 	}
-	return may && (len(b.a.Rules) == 0 || !b.a.Rules[i].LossBarred && !b.a.Rules[i].NoSell)
+	return may && !rule.LossBarred && !rule.NoSell
+}
+
+var noRule Rule
+
+// rule returns what limits security i.
+func (b *book) rule(i int) *Rule {
+	if len(b.a.Rules) == 0 {
+		return &noRule
+	}
+	return &b.a.Rules[i]
 }
 
 // keep writes the lots of security i that may be sold and returns the place after the last. It
 // writes at or before the place that it reads.
 func (b *book) keep(p *problem, i int, r lotRange) int32 {
-	b.most[i] = math.Inf(-1)
-	if len(b.a.Rules) > 0 && b.a.Rules[i].NoSell {
+	if b.rule(i).NoSell {
 		return r.to
 	}
 	t, first := &p.lots, r.to
@@ -209,7 +226,6 @@ func (b *book) keep(p *problem, i int, r lotRange) int32 {
 			j--
 		}
 		t.value[j], t.gain[j], t.tax[j], t.class[j], t.source[j] = value, gain, tax, class, k
-		b.most[i] = math.Max(b.most[i], gain)
 		b.sellable[i] = b.sellable[i].Add(l.Shares)
 		r.to++
 	}
@@ -286,24 +302,22 @@ func (b *book) bounds(p *problem, i int) (lo, hi float64) {
 	if b.u.fault[i] != "" {
 		hi = 0
 	}
-	if len(b.a.Rules) > 0 {
-		r := &b.a.Rules[i]
-		if r.NoBuy || r.BuyBarred {
-			hi = 0
-		}
-		if r.Upper.Sign() > 0 {
-			hi = math.Min(hi, r.Upper.Float()-b.weight[i])
-		}
-		if r.Lower.Sign() > 0 {
-			lo = math.Max(lo, r.Lower.Float()-b.weight[i])
-		}
+	r := b.rule(i)
+	if r.NoBuy || r.BuyBarred {
+		hi = 0
+	}
+	if r.Upper.Sign() > 0 {
+		hi = min(hi, r.Upper.Float()-b.weight[i])
+	}
+	if r.Lower.Sign() > 0 {
+		lo = max(lo, r.Lower.Float()-b.weight[i])
 	}
 	switch b.o.Mode {
 	case CashOnly:
 		if b.isShortOfCash() {
-			hi = math.Min(hi, 0)
+			hi = min(hi, 0)
 		} else {
-			lo = math.Max(lo, math.Min(0, hi))
+			lo = max(lo, min(0, hi))
 		}
 	case Nothing:
 		lo, hi = 0, 0
@@ -323,7 +337,7 @@ func (b *book) fillPieces(p *problem) *Fault {
 			return b.badBands(i)
 		}
 		if i < len(b.u.Securities) {
-			raise -= float64(math.Min(lo, 0) * (1 - b.u.cost[i]))
+			raise -= float64(min(lo, 0) * (1 - b.u.cost[i]))
 			b.isMixed[i] = b.harvest[i] && lo < 0 && hi > 0
 		}
 		if !b.cut(p, i, piece{lo, hi}, least) {
@@ -359,14 +373,14 @@ func (b *book) cut(p *problem, i int, in piece, least float64) bool {
 	switch {
 	case least > 0:
 		if in.lo <= -least {
-			at[sale] = piece{in.lo, math.Min(in.hi, -least)}
+			at[sale] = piece{in.lo, min(in.hi, -least)}
 			p.all[i] |= 1 << sale
 		}
 		if in.lo <= 0 && in.hi >= 0 {
 			p.all[i] |= 1 << none
 		}
 		if in.hi >= least {
-			at[purchase] = piece{math.Max(in.lo, least), in.hi}
+			at[purchase] = piece{max(in.lo, least), in.hi}
 			p.all[i] |= 1 << purchase
 		}
 	case isSplit:

@@ -32,7 +32,8 @@ type rounder struct {
 }
 
 // round sets the rounded trades nearest to the solution, then repairs rows that they break, then
-// uses what is left over.
+// uses what is left over. Cash is checked exactly; what is missing tightens the row, at most a few
+// times. At the end the plan's trades are measured; it reports whether they meet all cash needs.
 func (s *Solver) round() bool {
 	r := &s.rounder
 	s.setTicks()
@@ -50,7 +51,8 @@ func (s *Solver) round() bool {
 		}
 		r.polish(s.book.a.WholeShares)
 		s.book.tradesOf(r, s.search.best.sold, &s.plan)
-		missing := s.book.missing(&s.plan)
+		s.book.measure(&s.now, &s.plan)
+		missing := s.now.residuals.Cash
 		if missing.Sign() <= 0 {
 			return true
 		}

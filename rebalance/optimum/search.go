@@ -52,13 +52,17 @@ type node struct {
 func (s *search) reset(p *problem, lots int) {
 	s.climber.reset(p)
 	dim := p.factors + p.rows
-	s.best.trade, s.best.sold = resize(s.best.trade, p.items), resize(s.best.sold, lots)
-	s.best.dual, s.best.piece = resize(s.best.dual, dim), resize(s.best.piece, p.items)
-	s.best.value = math.Inf(1)
+	s.best.reset(p, lots)
 	s.mask, s.pattern = resize(s.mask, p.items), resize(s.pattern, p.items)
 	s.kept = resize(s.kept, dim)
 	s.nodesUsed = 0
 	s.clearTree()
+}
+
+func (b *incumbent) reset(p *problem, lots int) {
+	b.value = infinite
+	b.trade, b.sold = resize(b.trade, p.items), resize(b.sold, lots)
+	b.dual, b.piece = resize(b.dual, p.factors+p.rows), resize(b.piece, p.items)
 }
 
 func (s *search) clearTree() { s.nodes, s.duals = s.nodes[:0], s.duals[:0] }

@@ -1,49 +1,163 @@
 package optimum
 
-import "math"
+import (
+	"math"
+
+	"daybreak/money"
+)
 
 // Solver plans accounts one after another; it owns all memory that a plan needs and uses it again.
 // A Solver is for one goroutine. The zero value is ready.
 type Solver struct {
-	book   book
-	p      problem
-	search search
-	fixed  incumbent
-	plan   Plan
+	book    book
+	p       problem
+	search  search
+	spare   incumbent // what is known while a relaxed problem is solved
+	rounder rounder
+	bounder bounder
+	now     measured
+	plan    Plan
 }
 
-// Outcome is a solution before rounding: its objective and a lower bound. IsFeasible is false where
-// none was found; the numbers mean nothing then.
-type Outcome struct {
-	Objective, Bound float64
-	IsFeasible       bool
-}
-
-// Plan is TODO.
-type Plan struct {
-	Fixed                          Outcome
-	Best                           Outcome
-	Iterations, Nodes, Evaluations int
-}
-
-// Solve TODO.
+// Solve plans one account. It returns a *Fault, and no plan, for an account that cannot be planned.
+// The plan's slices hold until the next call. Ties between lots go by id, between securities by
+// their place in the universe.
 func (s *Solver) Solve(u *Universe, a *Account, o *Options) (*Plan, error) {
 	b, p := &s.book, &s.p
 	b.u, b.a, b.o = u, a, o
 	if f := b.prepare(p); f != nil {
 		return nil, f
 	}
+	s.plan = Plan{Account: a.ID, Value: b.value, Trades: s.plan.Trades[:0], Conversions: s.plan.Conversions[:0], Reasons: s.plan.Reasons[:0]}
+	s.bounder.p = p
+	s.setGrid()
 	s.search.reset(p, len(a.Lots))
 	s.search.begin(o.IdleCash)
-	bound := s.search.run(p.fixed, 0, o)
-	s.plan.Fixed = Outcome{s.search.best.value, bound, !math.IsInf(s.search.best.value, 1)}
-	s.plan.Best = s.plan.Fixed
-	if o.Roles == Mixed {
-		s.search.clearTree()
-		bound = s.search.run(p.all, 0, o)
-		s.plan.Best = Outcome{s.search.best.value, bound, !math.IsInf(s.search.best.value, 1)}
+	bound := s.solveRegions()
+	if math.IsInf(s.search.best.value, 1) {
+		return nil, s.infeasible()
 	}
-	s.plan.Iterations, s.plan.Nodes = s.search.iterations, s.search.nodesUsed
-	s.plan.Evaluations = s.search.evaluations
+	s.finish(bound)
+	if !s.plan.Residuals.IsZero() {
+		return nil, &Fault{Code: NoRounding, Detail: "no tradable quantities near the solution keep every rule"}
+	}
 	return &s.plan, nil
+}
+
+// solveRegions solves the fixed and, where asked for, the mixed problem in every region of net
+// gains and returns the certified bound of the problem that is planned.
+func (s *Solver) solveRegions() float64 {
+	if !s.book.a.Gains.IsNetted {
+		return s.solveRegion(0)
+	}
+	spent := s.book.yearTax(s.book.realised[0], s.book.realised[1])
+	least := math.Inf(1)
+	var winner region
+	for k, g := range s.book.regions(&s.p) {
+		before := s.search.best.value
+		s.book.enter(&s.p, g, spent)
+		s.search.begin(s.book.o.IdleCash)
+		least = min(least, s.solveRegion(int32(k)))
+		if s.search.best.value < before {
+			winner = g
+		}
+	}
+	s.book.enter(&s.p, winner, spent)
+	s.p.reprice(s.search.best.dual[s.p.factors:])
+	return least
+}
+
+// solveRegion adds the solutions of the problem at hand to those of the plan.
+func (s *Solver) solveRegion(k int32) float64 {
+	search, p, o := &s.search, &s.p, s.book.o
+	before := s.plan.Fixed
+	isRelaxed := s.book.a.MinTrade.Sign() > 0 && o.Roles == Mixed // then fixed roles leave the minimum trade out
+	if isRelaxed {
+		s.spare.reset(p, len(s.book.a.Lots))
+		search.best, s.spare = s.spare, search.best
+	}
+	search.clearTree()
+	search.run(p.fixed, k, o)
+	fixed := Outcome{search.best.value, s.bounder.tree(search, p.fixed, k), !math.IsInf(search.best.value, 1)}
+	s.plan.Fixed = fixed
+	if k > 0 {
+		s.plan.Fixed = leastOf(before, fixed)
+	}
+	if o.Roles == Fixed {
+		if s.book.a.WholeShares {
+			return s.certified(p.fixed, k)
+		}
+		return fixed.Bound
+	}
+	if isRelaxed {
+		search.best, s.spare = s.spare, search.best
+	}
+	search.clearTree()
+	search.run(p.all, k, o)
+	return s.certified(p.all, k)
+}
+
+// leastOf joins the outcomes of two parts of a problem.
+func leastOf(a, b Outcome) Outcome {
+	return Outcome{min(a.Objective, b.Objective), min(a.Bound, b.Bound), a.IsFeasible || b.IsFeasible}
+}
+
+// certified returns the bound of the tree at hand, counting whole shares.
+func (s *Solver) certified(all []uint8, k int32) float64 {
+	v := &s.bounder
+	v.tick = v.tick[:0]
+	if s.book.a.WholeShares {
+		v.tick = s.rounder.tick
+	}
+	bound := v.tree(&s.search, all, k)
+	v.tick = v.tick[:0]
+	return bound
+}
+
+// setGrid sets the value of one share where only whole shares trade.
+func (s *Solver) setGrid() {
+	r, b := &s.rounder, &s.book
+	r.tick = resize(r.tick, s.p.items)
+	for i := range b.u.Securities {
+		r.tick[i] = b.step(i) * b.priceOf(i) / b.worth
+	}
+}
+
+// infeasible names why there is no solution: the cash row has the usual fault.
+func (s *Solver) infeasible() *Fault {
+	if s.search.now.dual[s.p.factors] > 1 || len(s.book.a.Groups) == 0 && !s.p.isClassed {
+		return &Fault{Code: NoCash, Detail: "no allowed trades raise the cash needed"}
+	}
+	return &Fault{Code: BadBands, Detail: "no allowed trades meet all bands and budgets"}
+}
+
+// finish rounds the solution, certifies it and says why.
+func (s *Solver) finish(bound float64) {
+	plan, b := &s.plan, &s.book
+	plan.Unrounded = Outcome{s.search.best.value, bound, true}
+	b.measure(&s.now, plan)
+	plan.NoTrade, plan.IsIdleAllowed = s.now.parts.Total(), s.now.residuals.IsZero()
+	isRounded := s.round()
+	if plan.IsIdleAllowed && (!isRounded || s.now.parts.Total() >= plan.NoTrade) {
+		plan.Trades, plan.Conversions = plan.Trades[:0], plan.Conversions[:0]
+		b.measure(&s.now, plan)
+	}
+	m := &s.now
+	plan.Parts, plan.Objective, plan.Residuals = m.parts, m.parts.Total(), m.residuals
+	plan.TrackingError = math.Sqrt(m.variance)
+	plan.CashAfter = money.Zero
+	for _, c := range m.cash {
+		plan.CashAfter = plan.CashAfter.Add(c)
+	}
+	plan.Bound = bound
+	plan.RoundingLoss = plan.Objective - plan.Unrounded.Objective
+	plan.GapBP = (plan.Objective - bound) * 1e4
+	plan.GapMoney = gapMoney(plan.Objective-bound, b.value)
+	plan.Steps, plan.Branches = s.search.iterations, s.search.nodesUsed
+	s.explain()
+}
+
+// gapMoney turns a gap into money of the account's value, at 1e-12 of it.
+func gapMoney(gap float64, value money.Dec) money.Dec {
+	return money.FromUnits(int64(math.Round(gap*1e12)), money.Places).Mul(value)
 }
