@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -21,6 +22,7 @@ func main() {
 		unsetenv: os.Unsetenv,
 		now:      time.Now,
 		cache:    cache(),
+		data:     data(),
 		in:       os.Stdin,
 		out:      os.Stdout,
 		errOut:   os.Stderr,
@@ -37,6 +39,15 @@ func cache() string {
 		return ""
 	}
 	return embedded.DefaultCache(dir)
+}
+
+// data returns where `up` keeps an installation that nobody named a directory for.
+func data() string {
+	home, err := os.UserHomeDir()
+	if os.Geteuid() == 0 || err != nil {
+		return "/var/lib/daybreak"
+	}
+	return filepath.Join(home, ".local", "share", "daybreak")
 }
 
 // interruption is the cause that a signal gives to the context of a command.

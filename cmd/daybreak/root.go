@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -61,6 +62,7 @@ type app struct {
 	unsetenv func(name string) error
 	now      func() time.Time
 	cache    string // directory of fetched binaries, "" for none
+	data     string // directory of the installation that nobody named one for
 	in       io.Reader
 	out      io.Writer
 	errOut   io.Writer
@@ -88,15 +90,20 @@ func run(ctx context.Context, a *app) int {
 	return code
 }
 
-// exitCode maps an error to the exit codes of the contract.
+// exitCode maps an error to the exit codes of the contract. A service that SIGTERM ended has done
+// what it was told to: 0. Ctrl-C is 130 always.
 func (a *app) exitCode(ctx context.Context, err error) int {
 	var exit *exitError
+	var cause interruption
+	wasInterrupted := errors.As(context.Cause(ctx), &cause)
 	switch {
+	case err == nil && wasInterrupted && cause.signal == os.Interrupt:
+		return exitInterrupted
 	case err == nil:
 		return exitOK
 	case errors.As(err, &exit):
 		return exit.code
-	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.As(err, &interruption{})):
+	case wasInterrupted && (errors.Is(err, context.Canceled) || errors.As(err, &cause)):
 		return exitInterrupted
 	case errors.Is(err, pipeline.ErrNotFound):
 		return exitNotFound
@@ -114,7 +121,7 @@ func errorLine(err error) string {
 	if err == nil || (errors.As(err, &exit) && exit.err == nil) {
 		return ""
 	}
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) || errors.As(err, &interruption{}) {
 		return "interrupted"
 	}
 	lines := strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' })
@@ -138,10 +145,13 @@ func newRootCmd(a *app) *cobra.Command {
 	}
 	addSettingFlags(root.PersistentFlags())
 	root.AddCommand(
+		newUpCmd(a),
+		newServeCmd(a),
 		newImportCmd(a),
 		newRunCmd(a),
 		newAccountCmd(a),
 		newVerifyCmd(a),
+		newDoctorCmd(a),
 		newVersionCmd(a),
 	)
 	a.prepare(root)

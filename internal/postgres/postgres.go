@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
 )
 
 //go:embed migrations/*.sql
@@ -55,8 +56,31 @@ func (db *DB) Close() { db.pool.Close() }
 func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 
 // Migrate brings the schema of dsn's database to the version of this build; a second call changes
-// nothing.
+// nothing, and calls of several processes at once wait for each other.
 func Migrate(ctx context.Context, dsn string) error {
+	return withMigrations(dsn, func(p *goose.Provider) error {
+		if _, err := p.Up(ctx); err != nil {
+			return fmt.Errorf("migrate: %w", err)
+		}
+		return nil
+	})
+}
+
+// SchemaVersions returns the version of the schema that dsn's database has and the one that this
+// build wants; have is 0 where nothing was migrated.
+func SchemaVersions(ctx context.Context, dsn string) (have, want int64, err error) {
+	err = withMigrations(dsn, func(p *goose.Provider) error {
+		have, want, err = p.GetVersions(ctx)
+		return err
+	})
+	return have, want, err
+}
+
+// migrateWaitMax is how many seconds a migration waits for one of another process, asking every
+// second.
+const migrateWaitMax = 300
+
+func withMigrations(dsn string, do func(*goose.Provider) error) error {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return fmt.Errorf("database address: %w", err)
@@ -67,14 +91,15 @@ func Migrate(ctx context.Context, dsn string) error {
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
 	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, conn, files)
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, migrateWaitMax))
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
 	}
-	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("migrate: %w", err)
+	provider, err := goose.NewProvider(goose.DialectPostgres, conn, files, goose.WithSessionLocker(locker))
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
 	}
-	return nil
+	return do(provider)
 }
 
 // inTx runs do in one transaction and commits it where do returns nil.
