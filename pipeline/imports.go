@@ -3,8 +3,10 @@ package pipeline
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 
 	"daybreak/market"
@@ -342,4 +344,38 @@ func save[T any](ctx context.Context, im *importer, rows []row[T], write func(co
 	im.summary.Inserted, im.summary.Changed = saved.Inserted, saved.Changed
 	im.summary.Unchanged, im.summary.Removed = saved.Unchanged, saved.Removed
 	return nil
+}
+
+// marketFiles are the files of a whole market, in the order in which each finds what it refers to.
+var marketFiles = []MarketFile{
+	{Name: "securities.csv", Kind: ImportSecurities},
+	{Name: "prices.csv.gz", Kind: ImportPrices},
+	{Name: "fx.csv.gz", Kind: ImportFX},
+	{Name: "replacements.csv", Kind: ImportReplacements},
+	{Name: "models.csv", Kind: ImportModels},
+}
+
+// ImportFolder imports a whole market, such as the sample's: securities.csv, prices.csv.gz,
+// fx.csv.gz, replacements.csv and models.csv of files, each in a transaction of its own, with the
+// adjustment, source and strictness of like. It stops at the first file of which nothing can be
+// written, and says so in its error.
+func ImportFolder(ctx context.Context, store ImportStore, files fs.FS, like MarketFile) ([]ImportSummary, error) {
+	var results []ImportSummary
+	for _, f := range marketFiles {
+		body, err := files.Open(f.Name)
+		if err != nil {
+			return results, fmt.Errorf("import: %w", err)
+		}
+		file := like
+		file.Name, file.Kind, file.Body = f.Name, f.Kind, body
+		summary, err := Import(ctx, store, file)
+		if err = errors.Join(err, body.Close()); err != nil {
+			return results, err
+		}
+		results = append(results, summary)
+		if summary.Refused != "" {
+			return results, fmt.Errorf("import %s: %s", f.Name, summary.Refused)
+		}
+	}
+	return results, nil
 }

@@ -8,14 +8,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"daybreak/market"
 	"daybreak/money"
+	sample "daybreak/testdata/market"
 )
 
 // memoryStore is an ImportStore in maps, by the keys of the tables.
@@ -317,26 +319,21 @@ func TestImportBoundsFaults(t *testing.T) {
 func TestSampleMarketImports(t *testing.T) {
 	t.Parallel()
 	m := newMemoryStore()
-	for _, c := range []struct {
-		kind  ImportKind
-		file  string
-		lines int
-	}{
-		{ImportSecurities, "securities.csv", 25}, {ImportPrices, "prices.csv.gz", 56_600}, {ImportFX, "fx.csv.gz", 4_612},
-		{ImportReplacements, "replacements.csv", 24}, {ImportModels, "models.csv", 102},
-	} {
-		body, err := os.Open("../testdata/market/" + c.file)
-		if err != nil {
-			t.Fatal(err)
+	results, err := ImportFolder(t.Context(), m, sample.Files, MarketFile{Adjustment: sample.Adjustment, Source: sample.Source})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := map[ImportKind]int{ImportSecurities: 25, ImportPrices: 56_600, ImportFX: 4_612, ImportReplacements: 24, ImportModels: 102}
+	for _, s := range results {
+		if s.Lines != lines[s.Kind] || s.Inserted != s.Lines || s.Bad != 0 {
+			t.Errorf("%s: %+v, want %d lines inserted", s.File, s, lines[s.Kind])
 		}
-		s := mustImport(t, m, MarketFile{Name: c.file, Kind: c.kind, Body: body, Adjustment: market.DividendAdjusted, Source: "ECB"})
-		body.Close()
-		if s.Lines != c.lines || s.Inserted != c.lines || s.Bad != 0 {
-			t.Errorf("%s: %+v, want %d lines inserted", c.file, s, c.lines)
+		if s.Kind == ImportPrices && faultsOf(s) != "14503 MOVE" {
+			t.Errorf("%s: faults %s, want the one move of AMD", s.File, faultsOf(s))
 		}
-		if c.kind == ImportPrices && faultsOf(s) != "14503 MOVE" {
-			t.Errorf("%s: faults %s, want the one move of AMD", c.file, faultsOf(s))
-		}
+	}
+	if len(results) != len(lines) {
+		t.Errorf("%d files, want %d", len(results), len(lines))
 	}
 	day := market.MustDay("2020-03-16")
 	for symbol := range m.securities {
@@ -346,6 +343,18 @@ func TestSampleMarketImports(t *testing.T) {
 	}
 	if got, want := m.rates[fmt.Sprint(market.USD, market.CAD, day)].Rate, money.MustParse("1.392758"); got != want {
 		t.Errorf("USD/CAD on %s = %s, want %s", day, got, want)
+	}
+}
+
+func TestImportFolderStops(t *testing.T) {
+	t.Parallel()
+	m := newMemoryStore()
+	files := fstest.MapFS{"securities.csv": {Data: []byte(strings.Join(market.SecurityHeader, ",") + "\n")}}
+	if results, err := ImportFolder(t.Context(), m, files, MarketFile{}); len(results) != 1 || err == nil || !strings.Contains(err.Error(), "no lines after the header") {
+		t.Errorf("ImportFolder with an empty file = %v, %v, want it to stop there", results, err)
+	}
+	if _, err := ImportFolder(t.Context(), m, fstest.MapFS{}, MarketFile{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("ImportFolder without files = %v, want %v", err, fs.ErrNotExist)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -13,29 +12,15 @@ import (
 	"daybreak/market"
 	"daybreak/money"
 	"daybreak/pipeline"
+	sample "daybreak/testdata/market"
 )
 
 // importSample imports the sample market and returns what became of each file.
-func importSample(t *testing.T, db *postgres.DB) map[pipeline.ImportKind]pipeline.ImportSummary {
+func importSample(t *testing.T, db *postgres.DB) []pipeline.ImportSummary {
 	t.Helper()
-	results := map[pipeline.ImportKind]pipeline.ImportSummary{}
-	for _, f := range []struct {
-		kind pipeline.ImportKind
-		name string
-	}{
-		{pipeline.ImportSecurities, "securities.csv"}, {pipeline.ImportPrices, "prices.csv.gz"}, {pipeline.ImportFX, "fx.csv.gz"},
-		{pipeline.ImportReplacements, "replacements.csv"}, {pipeline.ImportModels, "models.csv"},
-	} {
-		body, err := os.Open("../../testdata/market/" + f.name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		results[f.kind], err = pipeline.Import(t.Context(), db, pipeline.MarketFile{Name: f.name, Kind: f.kind, Body: body,
-			Adjustment: market.DividendAdjusted, Source: "ECB"})
-		body.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
+	results, err := pipeline.ImportFolder(t.Context(), db, sample.Files, pipeline.MarketFile{Adjustment: sample.Adjustment, Source: sample.Source})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return results
 }
@@ -57,15 +42,15 @@ func importText(t *testing.T, db *postgres.DB, kind pipeline.ImportKind, lines .
 func TestImportSampleTwice(t *testing.T) {
 	t.Parallel()
 	db := pgtest.DB(t)
-	for kind, s := range importSample(t, db) {
+	for _, s := range importSample(t, db) {
 		if s.Inserted != s.Lines || s.Changed+s.Unchanged+s.Bad != 0 {
-			t.Errorf("first import of %s: %+v, want all lines inserted", kind, s)
+			t.Errorf("first import of %s: %+v, want all lines inserted", s.Kind, s)
 		}
 	}
 	before := markets(t, db)
-	for kind, s := range importSample(t, db) {
+	for _, s := range importSample(t, db) {
 		if s.Unchanged != s.Lines || s.Inserted+s.Changed+s.Removed+s.Bad != 0 {
-			t.Errorf("second import of %s: %+v, want all lines unchanged", kind, s)
+			t.Errorf("second import of %s: %+v, want all lines unchanged", s.Kind, s)
 		}
 	}
 	if after := markets(t, db); !bytes.Equal(before, after) {
