@@ -25,10 +25,10 @@ const importLinesTold = 200_000
 func newImportCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "import",
-		Short: "Read securities, prices, exchange rates, replacements and model portfolios",
-		Long: "Reads CSV files, plain or gzipped, into the book. Each bad line is named with its number and reason and\n" +
-			"left out; with --strict a file with a bad line is not written at all. A file is written in one transaction,\n" +
-			"and importing it again changes nothing. `-` reads the standard input.\n\n" +
+		Short: "Read securities, prices, exchange rates, replacements, model portfolios and households",
+		Long: "Reads files, plain or gzipped, into the book: CSV for the market, JSON lines for households. Each bad line is named with its number and reason and\n" +
+			"left out; with --strict a file with a bad line is not written at all. A file of the market is written in one\n" +
+			"transaction, and importing it again changes nothing. `-` reads the standard input.\n\n" +
 			"Exit codes: 0 all lines written; 3 bad lines left out; 1 a file of which nothing was written.",
 	}
 	c.AddCommand(
@@ -37,6 +37,7 @@ func newImportCmd(a *app) *cobra.Command {
 		newImportMarketCmd(a, pipeline.ImportFX, "exchange rates", market.RateHeader),
 		newImportMarketCmd(a, pipeline.ImportReplacements, "replacements; the list of each symbol in the file is replaced", market.ReplacementHeader),
 		newImportMarketCmd(a, pipeline.ImportModels, "model portfolios; each model in the file is replaced", market.WeightHeader),
+		newImportHouseholdsCmd(a),
 	)
 	return c
 }
