@@ -26,9 +26,10 @@ func newImportCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "import",
 		Short: "Read securities, prices, exchange rates, replacements, model portfolios and households",
-		Long: "Reads files, plain or gzipped, into the book: CSV for the market, JSON lines for households. Each bad line is named with its number and reason and\n" +
-			"left out; with --strict a file with a bad line is not written at all. A file of the market is written in one\n" +
-			"transaction, and importing it again changes nothing. `-` reads the standard input.\n\n" +
+		Long: "Reads files, plain or gzipped, into the book: CSV for the market, JSON lines for households. Each bad\n" +
+			"line is named with its number and reason and left out; with --strict a file with a bad line is not written\n" +
+			"at all. A file of the market is written in one transaction. Importing a file again changes nothing. `-`\n" +
+			"reads the standard input.\n\n" +
 			"Exit codes: 0 all lines written; 3 bad lines left out; 1 a file of which nothing was written.",
 	}
 	c.AddCommand(
