@@ -254,6 +254,9 @@ func (d Dec) Fixed(places int) string { return string(d.Round(places).append(nil
 // MarshalText returns the text of String; JSON carries a Dec as a string.
 func (d Dec) MarshalText() ([]byte, error) { return d.append(nil, 0), nil }
 
+// AppendText appends the text of String.
+func (d Dec) AppendText(b []byte) ([]byte, error) { return d.append(b, 0), nil }
+
 // UnmarshalText reads what Parse reads.
 func (d *Dec) UnmarshalText(text []byte) error {
 	v, err := Parse(string(text))

@@ -355,10 +355,12 @@ func narrow(b *big.Rat) Rat {
 
 // String returns the decimal that is exactly r where one of at most eighteen places is, else
 // "p/q" in lowest terms.
-func (r Rat) String() string { return string(r.AppendText(nil)) }
+func (r Rat) String() string { return string(r.append(nil)) }
 
 // AppendText appends the text of String.
-func (r Rat) AppendText(b []byte) []byte {
+func (r Rat) AppendText(b []byte) ([]byte, error) { return r.append(b), nil }
+
+func (r Rat) append(b []byte) []byte {
 	if r.wide != nil {
 		return appendWide(b, r.wide)
 	}
@@ -403,7 +405,7 @@ func decimalPlaces(den uint64) (int, bool) {
 }
 
 // MarshalText returns the text of String.
-func (r Rat) MarshalText() ([]byte, error) { return r.AppendText(nil), nil }
+func (r Rat) MarshalText() ([]byte, error) { return r.append(nil), nil }
 
 // UnmarshalText reads what ParseRat reads.
 func (r *Rat) UnmarshalText(text []byte) error {

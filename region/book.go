@@ -25,8 +25,8 @@ type Scope struct {
 	// Identical gives the property of a symbol; a symbol that it lacks is its own property. Fold
 	// never changes it, so that one map serves all households.
 	Identical map[market.Symbol]string
-	// Circle lists the affiliated owners with their days; empty: all owners, always. An owner who is
-	// not in it, or not on the day that matters, stands alone.
+	// Circle lists the affiliated owners with their days, one entry each; empty: all owners, always.
+	// An owner who is not in it, or not on the day of a purchase or at a window's end, stands alone.
 	Circle []portfolio.Owner
 	// Outside lists owners who stand alone although Circle is empty.
 	Outside []portfolio.OwnerID
@@ -55,13 +55,14 @@ type Holding struct {
 
 // Movement is an acquisition, or a sale at a loss.
 type Movement struct {
-	Event   string              `json:"event"`
-	Owner   portfolio.OwnerID   `json:"owner"`
-	Account portfolio.AccountID `json:"account"`
-	Symbol  market.Symbol       `json:"symbol"`
-	Day     market.Day          `json:"day"`    // tax day
-	Shares  money.Rat           `json:"shares"` // today's units
-	Amount  money.Dec           `json:"amount"` // home currency: cost of a purchase, or the loss before any denial, positive
+	Event     string              `json:"event"`
+	Owner     portfolio.OwnerID   `json:"owner"`
+	Account   portfolio.AccountID `json:"account"`
+	Symbol    market.Symbol       `json:"symbol"`
+	Day       market.Day          `json:"day"`                 // tax day
+	Sheltered bool                `json:"sheltered,omitempty"` // of the account
+	Shares    money.Rat           `json:"shares"`              // today's units
+	Amount    money.Dec           `json:"amount"`              // home currency: cost of a purchase, or the loss before any denial, positive
 }
 
 // State says how sure a sale's outcome is.

@@ -53,8 +53,9 @@ type Event struct {
 	Account       portfolio.AccountID `json:"account"`
 	AccountType   string              `json:"account_type"`
 	Symbol        market.Symbol       `json:"symbol"`
-	Shares        money.Rat           `json:"shares,omitzero"` // in units of the trade day
-	Amount        money.Dec           `json:"amount,omitzero"` // gross: shares × price, before commission
+	Shares        money.Rat           `json:"shares,omitzero"`    // in units of the trade day
+	Amount        money.Dec           `json:"amount,omitzero"`    // gross: shares × price, before commission
+	PerShare      money.Dec           `json:"per_share,omitzero"` // roc, ri_*, cg_div: for each share held, in place of Amount
 	Commission    money.Dec           `json:"commission,omitzero"`
 	Currency      market.Currency     `json:"currency,omitempty"` // empty: home
 	FX            money.Dec           `json:"fx,omitzero"`

@@ -45,12 +45,15 @@ type Rules struct {
 	SplitScope string `json:"split_scope"`
 	// LongAfterYears is the number of years of holding past which a gain is long-term; 0: no such
 	// distinction.
-	LongAfterYears int          `json:"long_after_years"`
-	Settings       Settings     `json:"settings"` // all of them, with their defaults
-	Allowed        []Choice     `json:"allowed"`  // values that a setting may take
-	Netting        Netting      `json:"netting"`
-	Thresholds     []Threshold  `json:"thresholds"`
-	Rates          []DatedRates `json:"rates"`
+	LongAfterYears int `json:"long_after_years"`
+	// ContributionLoss is "nil" where a loss on shares contributed in kind to a sheltered account is
+	// gone, and "allowed" where it counts like any other.
+	ContributionLoss string       `json:"contribution_loss"`
+	Settings         Settings     `json:"settings"` // all of them, with their defaults
+	Allowed          []Choice     `json:"allowed"`  // values that a setting may take
+	Netting          Netting      `json:"netting"`
+	Thresholds       []Threshold  `json:"thresholds"`
+	Rates            []DatedRates `json:"rates"`
 
 	fingerprint string
 	yearDay     int // month × 100 + day of YearStart
@@ -217,8 +220,11 @@ func (r *Rules) derive() error {
 			return fmt.Errorf("%s: %w", a.Key, ErrSetting)
 		}
 	}
-	if !slices.Contains([]string{"average", "lots", "matched"}, r.Mechanism) {
+	if _, ok := mechanisms[r.Mechanism]; !ok {
 		return fmt.Errorf("mechanism %q: %w", r.Mechanism, ErrSetting)
+	}
+	if r.SplitScope != "property" && (r.SplitScope != "symbol" || r.Mechanism != "lots") {
+		return fmt.Errorf("split_scope %q with %s: %w", r.SplitScope, r.Mechanism, ErrSetting)
 	}
 	if r.Settings.WindowDays == nil || *r.Settings.WindowDays < 0 {
 		return fmt.Errorf("window_days: %w", ErrSetting)

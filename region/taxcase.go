@@ -1,0 +1,586 @@
+package region
+
+import (
+	"strconv"
+
+	"daybreak/market"
+	"daybreak/money"
+	"daybreak/portfolio"
+)
+
+// CaseFormat is the format of the cases that ReadCases reads.
+const CaseFormat = "taxcase/1"
+
+// The codes of a CaseError, beside those of an Issue, in the order in which one transaction is
+// looked at.
+const (
+	BadCase            = "BAD_CASE" // the JSON or a setting cannot be read
+	UnknownRegion      = "UNKNOWN_REGION"
+	UnknownAction      = "UNKNOWN_ACTION"
+	BadDate            = "BAD_DATE"
+	OutOfOrder         = "OUT_OF_ORDER" // before the transaction above it, or settled before it was traded
+	UnknownAccountType = "UNKNOWN_ACCOUNT_TYPE"
+	BadNumber          = "BAD_NUMBER" // no number, or one that is negative or missing
+	NoPrice            = "NO_PRICE"
+	NoRate             = "NO_RATE" // another currency without a rate
+)
+
+// CaseError says why a case cannot be used: the first fault in the order of its transactions.
+type CaseError struct {
+	Transaction string
+	Code        string
+	Message     string
+}
+
+// Error returns the transaction, code and message.
+func (e *CaseError) Error() string {
+	if e.Transaction == "" {
+		return e.Code + ": " + e.Message
+	}
+	return "transaction " + e.Transaction + ": " + e.Code + ": " + e.Message
+}
+
+// Case is one history with its settings, as a request: what does not fit is refused, while Fold
+// takes every fact.
+type Case struct {
+	ID     string
+	Region string
+	rules  *Rules
+	scope  Scope
+	events []Event
+	fault  *CaseError // of the transactions that follow events
+}
+
+// ReadCases reads a text of cases: one object, an array of them, or one after another. It calls use
+// with each; after a fault of the JSON, once more with a case that has only the fault.
+func ReadCases(text string, use func(*Case)) {
+	s := &scanner{text: text}
+	one := func() {
+		c := readCase(s)
+		if s.err != nil {
+			c.fault = &CaseError{Code: BadCase, Message: s.err.Error()}
+		}
+		use(c)
+	}
+	for s.peek() != 0 && s.err == nil {
+		if s.peek() == '[' {
+			s.array(one)
+		} else {
+			one()
+		}
+	}
+}
+
+// Events returns the events of the case, those before its first fault.
+func (c *Case) Events() []Event { return c.events }
+
+// Book folds the case. The error is a *CaseError.
+func (c *Case) Book() (*Book, []After, error) {
+	if c.rules == nil {
+		return nil, nil, c.fault
+	}
+	b, after, err := Trace(c.rules, c.scope, c.events)
+	if err != nil {
+		return nil, nil, &CaseError{Code: BadCase, Message: err.Error()}
+	}
+	if fault := c.firstIssue(b); fault != nil {
+		return nil, nil, fault
+	}
+	if c.fault != nil {
+		return nil, nil, c.fault
+	}
+	return b, after, nil
+}
+
+// firstIssue returns the first fact that does not fit, in the order of the transactions.
+func (c *Case) firstIssue(b *Book) *CaseError {
+	var first *CaseError
+	at := len(c.events)
+	for _, f := range b.folds {
+		for _, issue := range f.issues {
+			for i := range c.events[:at] {
+				if c.events[i].ID == issue.Event {
+					first, at = &CaseError{issue.Event, issue.Code, issueMessages[issue.Code]}, i
+					break
+				}
+			}
+		}
+	}
+	return first
+}
+
+var issueMessages = map[string]string{
+	Oversold:   "sells more shares than are held",
+	UnknownLot: "names a lot that the account does not hold",
+}
+
+// readCase reads one case. A fault of a setting or a transaction ends up in the case; a fault of the
+// JSON, in the scanner.
+func readCase(s *scanner) *Case {
+	c := &Case{}
+	format, settings, transactions, isRead := CaseFormat, -1, -1, false
+	s.object(func(key string) {
+		switch key {
+		case "format":
+			format, _ = s.scalar()
+		case "id":
+			c.ID, _ = s.scalar()
+		case "region":
+			c.Region, _ = s.scalar()
+		case "settings":
+			s.peek()
+			settings = s.at
+			s.skip(0)
+		case "transactions":
+			s.peek()
+			transactions = s.at
+			if isRead = c.Region != "" && settings >= 0; isRead {
+				c.readSettings(&scanner{text: s.text, at: settings}, true)
+			}
+			if isRead = isRead && c.fault == nil; isRead {
+				c.readTransactions(s, true)
+				return
+			}
+			s.skip(0)
+		default:
+			s.skip(0)
+		}
+	})
+	if s.err != nil {
+		return c
+	}
+	if format != CaseFormat {
+		c.fault = &CaseError{Code: BadCase, Message: "format " + strconv.Quote(format) + ", want " + CaseFormat}
+		return c
+	}
+	if isRead || c.fault != nil {
+		return c
+	}
+	c.readSettings(&scanner{text: s.text, at: settings}, settings >= 0)
+	if c.fault == nil {
+		c.readTransactions(&scanner{text: s.text, at: transactions}, transactions >= 0)
+	}
+	return c
+}
+
+// readSettings loads the rules of the case's region with its settings.
+func (c *Case) readSettings(s *scanner, given bool) {
+	rules, err := Load(c.Region)
+	if err != nil {
+		c.fault = &CaseError{Code: UnknownRegion, Message: err.Error()}
+		return
+	}
+	var o Settings
+	if given {
+		s.object(func(key string) { c.readSetting(s, key, &o) })
+	}
+	if s.err != nil && c.fault == nil {
+		c.fault = &CaseError{Code: BadCase, Message: "settings: " + s.err.Error()}
+	}
+	if c.fault != nil {
+		return
+	}
+	if c.rules, err = rules.With(o); err != nil {
+		c.rules, c.fault = nil, &CaseError{Code: BadCase, Message: err.Error()}
+	}
+}
+
+func (c *Case) readSetting(s *scanner, key string, o *Settings) {
+	if field := o.field(key); field != nil {
+		*field, _ = s.scalar()
+		return
+	}
+	switch key {
+	case "same_lot_replaces":
+		o.SameLotReplaces = s.truth()
+	case "ignore_household":
+		o.IgnoreHousehold = s.truth()
+	case "window_days":
+		word, _ := s.scalar()
+		days, err := strconv.Atoi(word)
+		if err != nil || days < 0 || days > 3650 {
+			s.fail("a number of days from 0 to 3650")
+		}
+		o.WindowDays = &days
+	case "loss_limit":
+		limit := s.amount()
+		o.LossLimit = &limit
+	case "carryover_in":
+		o.CarryIn = &Carry{}
+		s.object(func(term string) {
+			switch amount := s.amount(); term {
+			case "st":
+				o.CarryIn.ST = amount.Abs()
+			case "lt":
+				o.CarryIn.LT = amount.Abs()
+			}
+		})
+	case "unaffiliated":
+		s.array(func() { c.scope.Outside = append(c.scope.Outside, ownerID(s.str())) })
+	case "identical":
+		c.scope.Identical = map[market.Symbol]string{}
+		s.array(func() { c.readGroup(s) })
+	default:
+		s.fail("a known setting, not " + strconv.Quote(key))
+	}
+}
+
+// readGroup reads one group of identical symbols; its first one names the property.
+func (c *Case) readGroup(s *scanner) {
+	first := ""
+	s.array(func() {
+		symbol := s.str()
+		if first == "" {
+			first = symbol
+		}
+		c.scope.Identical[market.Symbol(symbol)] = first
+	})
+}
+
+func (s *scanner) truth() bool {
+	word, _ := s.scalar()
+	if word != "true" && word != "false" {
+		s.fail("true or false")
+	}
+	return word == "true"
+}
+
+func (s *scanner) amount() money.Dec {
+	word, _ := s.scalar()
+	d, err := money.Parse(word)
+	if err != nil {
+		s.fail("an amount")
+	}
+	return d
+}
+
+// fields are the texts of one transaction as they are written.
+type fields struct {
+	id, date, settle, action, owner, account, accountType, symbol string
+	shares, price, amount, commission, currency, fx, commissionFX string
+	ratio, order, toAccount, toAccountType                        string
+	lots                                                          []lotText
+}
+
+type lotText struct{ lot, shares string }
+
+func (c *Case) readTransactions(s *scanner, given bool) {
+	if !given {
+		return
+	}
+	r := caseReader{Case: c, types: map[ownerAccount]string{}}
+	if s.peek() == '[' {
+		// A transaction takes about 250 bytes: a first guess that grows where it is wrong.
+		c.events = make([]Event, 0, min(1<<20, (len(s.text)-s.at)/256+4))
+	}
+	s.array(func() {
+		var t fields
+		s.object(func(key string) { t.read(s, key) })
+		if s.err == nil && c.fault == nil {
+			r.add(&t)
+		}
+	})
+	if s.err != nil && c.fault == nil {
+		c.fault = &CaseError{Code: BadCase, Message: "transactions: " + s.err.Error()}
+	}
+}
+
+// badText stands for a value that is neither a string nor a number.
+const badText = "?"
+
+func (t *fields) read(s *scanner, key string) {
+	if key == "lots" {
+		if s.peek() != '[' {
+			s.skip(0)
+			return
+		}
+		s.array(func() {
+			var l lotText
+			s.object(func(key string) {
+				switch text, _ := s.scalar(); key {
+				case "lot":
+					l.lot = text
+				case "shares":
+					l.shares = text
+				}
+			})
+			t.lots = append(t.lots, l)
+		})
+		return
+	}
+	text, ok := s.scalar()
+	if !ok {
+		text = badText
+	}
+	if to := t.field(key); to != nil {
+		*to = text
+	}
+}
+
+func (t *fields) field(key string) *string {
+	switch key {
+	case "id":
+		return &t.id
+	case "date":
+		return &t.date
+	case "settle":
+		return &t.settle
+	case "action":
+		return &t.action
+	case "owner":
+		return &t.owner
+	case "account":
+		return &t.account
+	case "account_type":
+		return &t.accountType
+	case "symbol":
+		return &t.symbol
+	case "shares":
+		return &t.shares
+	case "price":
+		return &t.price
+	case "amount":
+		return &t.amount
+	case "commission":
+		return &t.commission
+	case "currency":
+		return &t.currency
+	case "fx":
+		return &t.fx
+	case "commission_fx":
+		return &t.commissionFX
+	case "ratio":
+		return &t.ratio
+	case "order":
+		return &t.order
+	case "to_account":
+		return &t.toAccount
+	case "to_account_type":
+		return &t.toAccountType
+	}
+	return nil
+}
+
+type ownerAccount struct {
+	owner   portfolio.OwnerID
+	account portfolio.AccountID
+}
+
+// caseReader turns transactions into events.
+type caseReader struct {
+	*Case
+	types     map[ownerAccount]string // of accounts seen
+	last      market.Day
+	lastDate  string
+	lastDay   market.Day
+	lastOwner ownerAccount
+	lastType  string
+}
+
+// add checks a transaction and adds its event, or notes the first fault.
+func (r *caseReader) add(t *fields) {
+	e := Event{ID: t.id, Seq: int64(len(r.events)), Kind: Kind(t.action), Symbol: market.Symbol(t.symbol),
+		Owner: portfolio.OwnerID(t.owner), Account: portfolio.AccountID(t.account), Order: t.order,
+		Currency: market.Currency(t.currency), ToAccount: portfolio.AccountID(t.toAccount)}
+	if e.ID == "" {
+		e.ID = "#" + strconv.Itoa(len(r.events)+1)
+	}
+	for _, check := range [...]func(*Event, *fields) (string, string){r.action, r.dates, r.accounts, r.numbers, r.money} {
+		if code, message := check(&e, t); code != "" {
+			r.fault = &CaseError{e.ID, code, message}
+			return
+		}
+	}
+	r.events = append(r.events, e)
+}
+
+func (r *caseReader) action(e *Event, t *fields) (code, message string) {
+	switch e.Kind {
+	case Buy, Drip, Sell, Split, ROC, RICG, RIDiv, CGDiv, Contribute:
+		return "", ""
+	}
+	return UnknownAction, "action " + strconv.Quote(t.action)
+}
+
+func (r *caseReader) dates(e *Event, t *fields) (code, message string) {
+	var err error
+	if e.Day, err = r.day(t.date); err != nil {
+		return BadDate, "date " + err.Error()
+	}
+	e.Settle = e.Day
+	if t.settle != "" {
+		if e.Settle, err = r.day(t.settle); err != nil {
+			return BadDate, "settle " + err.Error()
+		}
+	}
+	if e.Settle < e.Day {
+		return OutOfOrder, "settles on " + t.settle + ", before its trade on " + t.date
+	}
+	if len(r.events) > 0 && e.Day < r.last {
+		return OutOfOrder, "trades on " + t.date + ", before the transaction above it"
+	}
+	r.last = e.Day
+	return "", ""
+}
+
+// day parses a day; neighbours share most of theirs.
+func (r *caseReader) day(text string) (market.Day, error) {
+	if text == r.lastDate && text != "" {
+		return r.lastDay, nil
+	}
+	d, err := market.ParseDay(text)
+	if err == nil {
+		r.lastDate, r.lastDay = text, d
+	}
+	return d, err
+}
+
+func (r *caseReader) accounts(e *Event, t *fields) (code, message string) {
+	if e.Kind != Split && e.Account == "" {
+		e.Account = "taxable"
+	}
+	key := ownerAccount{e.Owner, e.Account}
+	if key == r.lastOwner && r.lastType != "" && (t.accountType == "" || t.accountType == r.lastType) && e.Kind != Contribute {
+		e.AccountType = r.lastType
+		return "", ""
+	}
+	if e.AccountType = r.typeOf(key, t.accountType, "taxable"); !r.rules.Known(e.AccountType) {
+		return UnknownAccountType, "account_type " + strconv.Quote(e.AccountType)
+	}
+	r.lastOwner, r.lastType = key, e.AccountType
+	if e.Kind != Contribute {
+		return "", ""
+	}
+	if e.ToAccount == "" {
+		e.ToAccount = e.Account + "/registered"
+	}
+	e.ToAccountType = r.typeOf(ownerAccount{e.Owner, e.ToAccount}, t.toAccountType, r.rules.anySheltered())
+	if !r.rules.Shelters(e.ToAccountType) {
+		return UnknownAccountType, "to_account_type " + strconv.Quote(e.ToAccountType)
+	}
+	return "", ""
+}
+
+// typeOf returns the type of an account: as given, else as seen before, else the default.
+func (r *caseReader) typeOf(key ownerAccount, given, otherwise string) string {
+	if given == "" {
+		given = r.types[key]
+	}
+	if given == "" {
+		given = otherwise
+	}
+	r.types[key] = given
+	return given
+}
+
+// anySheltered returns the region's most general sheltered type: the last of its list.
+func (r *Rules) anySheltered() string {
+	for i := len(r.Accounts) - 1; i >= 0; i-- {
+		if r.Accounts[i].Sheltered {
+			return r.Accounts[i].Name
+		}
+	}
+	return ""
+}
+
+func (r *caseReader) numbers(e *Event, t *fields) (code, message string) {
+	var ok bool
+	if e.Kind == Split {
+		if e.Ratio, ok = positive(t.ratio); !ok {
+			return BadNumber, "ratio " + strconv.Quote(t.ratio)
+		}
+		return "", ""
+	}
+	if t.shares != "" || e.movesShares() {
+		if e.Shares, ok = positive(t.shares); !ok {
+			return BadNumber, "shares " + strconv.Quote(t.shares)
+		}
+	}
+	for _, f := range [...]struct {
+		name, text string
+		to         *money.Dec
+	}{{"commission", t.commission, &e.Commission}, {"fx", t.fx, &e.FX}, {"commission_fx", t.commissionFX, &e.CommissionFX}} {
+		if f.text == "" || f.text == "0" && f.to == &e.Commission {
+			continue
+		}
+		if *f.to, ok = decimal(f.text); !ok || f.to != &e.Commission && f.to.IsZero() {
+			return BadNumber, f.name + " " + strconv.Quote(f.text)
+		}
+	}
+	for _, l := range t.lots {
+		n, ok := positive(l.shares)
+		if !ok {
+			return BadNumber, "shares " + strconv.Quote(l.shares) + " of lot " + strconv.Quote(l.lot)
+		}
+		e.Lots = append(e.Lots, LotShares{l.lot, n})
+	}
+	return r.lotSum(e)
+}
+
+// lotSum refuses lots that name more shares than are sold.
+func (r *caseReader) lotSum(e *Event) (code, message string) {
+	left := e.Shares
+	for _, l := range e.Lots {
+		left = left.Sub(l.Shares)
+	}
+	if left.Sign() < 0 {
+		return BadNumber, "the lots name more shares than are sold"
+	}
+	return "", ""
+}
+
+func (r *caseReader) money(e *Event, t *fields) (code, message string) {
+	if e.Kind == Split {
+		return "", ""
+	}
+	var ok bool
+	switch {
+	case t.amount != "":
+		if e.Amount, ok = decimal(t.amount); !ok {
+			return BadNumber, "amount " + strconv.Quote(t.amount)
+		}
+	case t.price == "":
+		return NoPrice, "neither price nor amount"
+	default:
+		price, ok := decimal(t.price)
+		if !ok {
+			return BadNumber, "price " + strconv.Quote(t.price)
+		}
+		if e.Shares.IsZero() {
+			e.PerShare = price
+		} else {
+			e.Amount = price.MulRat(e.Shares)
+		}
+	}
+	if e.FX.IsZero() && e.Currency != "" && e.Currency != r.rules.Home {
+		return NoRate, "currency " + string(e.Currency) + " without fx"
+	}
+	if !e.movesShares() {
+		e.Shares = money.Rat{}
+	}
+	return "", ""
+}
+
+// positive reads a number above zero.
+func positive(text string) (money.Rat, bool) {
+	n, err := money.ParseRat(text)
+	return n, err == nil && n.Sign() > 0
+}
+
+// decimal reads an amount that is not negative, rounded at the twelfth place.
+func decimal(text string) (money.Dec, bool) {
+	if text == "1" {
+		return money.One, true
+	}
+	n, err := money.ParseRat(text)
+	if err != nil || n.Sign() < 0 || len(text) > 60 {
+		return money.Zero, false
+	}
+	if n.Cmp(amountMax) > 0 {
+		return money.Zero, false
+	}
+	return n.Dec(), true
+}
+
+// amountMax bounds an amount, so that sums and products of a case stay within money.Dec.
+var amountMax = money.MustRat("1000000000000000")
