@@ -30,6 +30,7 @@ type account struct {
 	opening   money.Dec // cash before the plan
 	avoided   money.Dec // loss left alone as it would be denied, home currency
 	skipped   []Reason
+	isBlocked bool // a trade that the model asks for is barred
 	holdings  []region.Holding
 }
 
@@ -219,4 +220,10 @@ func (a *account) skip(r Reason) {
 		}
 	}
 	a.skipped = append(a.skipped, r)
+}
+
+// block notes why something that the model asks for is not traded.
+func (a *account) block(r Reason) {
+	a.isBlocked = true
+	a.skip(r)
 }

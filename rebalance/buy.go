@@ -14,14 +14,14 @@ func (h *house) buyable(a *account, symbol market.Symbol) (*hold, Reason, bool) 
 	if !held {
 		o = h.newHold(a, symbol)
 	}
-	switch {
-	case o.frozen != "":
+	if o.frozen != "" {
 		return nil, h.frozenReason(a, o), false
-	case o.sold.Sign() > 0:
-		return nil, Reason{Code: SoldNow, Symbol: symbol}, false
 	}
 	if bar, ok := h.bars.Purchase(o.property, o.taxDay); ok {
 		return nil, barred(symbol, bar), false
+	}
+	if o.sold.Sign() > 0 {
+		return nil, Reason{Code: SoldNow, Symbol: symbol}, false
 	}
 	return o, Reason{}, true
 }
@@ -32,7 +32,7 @@ func (h *house) buy(a *account, number int, amount money.Dec, why Reason) money.
 	for _, symbol := range a.mix.Sleeves[number].Members {
 		o, reason, ok := h.buyable(a, symbol)
 		if !ok {
-			a.skip(reason)
+			a.block(reason)
 			continue
 		}
 		return h.purchase(a, o, amount, why)

@@ -125,19 +125,20 @@ func plannedCode(p *AccountPlan) string {
 	return Rebalanced
 }
 
-// idleCode says why an account trades nothing: the first that holds of being inside its bands,
-// trades too small, no money to buy with, everything barred.
+// idleCode says why an account trades nothing: the first that holds of being inside its bands, a
+// trade barred, no money to buy with, trades too small.
 func (a *account) idleCode() string {
 	sales, purchases := a.outside()
 	if len(sales)+len(purchases) == 0 && !a.cashBand().Less(a.projected().Sub(a.wanted)) {
 		return InBand
 	}
-	for _, c := range []struct{ skipped, code string }{{BelowMinTrade, BelowMinimum}, {NotFunded, NoCash}} {
-		if slices.ContainsFunc(a.skipped, func(r Reason) bool { return r.Code == c.skipped }) {
-			return c.code
-		}
+	if a.isBlocked {
+		return Blocked
 	}
-	return Blocked
+	if slices.ContainsFunc(a.skipped, func(r Reason) bool { return r.Code == NotFunded }) {
+		return NoCash
+	}
+	return BelowMinimum
 }
 
 // addWidest adds the class that is furthest from its target, as measured by its band.

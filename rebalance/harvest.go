@@ -79,11 +79,15 @@ func (h *house) addLosses(c *candidate) (unknown bool) {
 			unknown = true
 			continue
 		}
-		loss := l.gain(o, l.left).Neg()
-		if l.left.Sign() <= 0 || loss.Sign() <= 0 {
+		if l.left.Sign() <= 0 {
 			continue
 		}
-		if loss.Less(a.policy.HarvestMin.Mul(l.costOf(l.left))) {
+		r := l.result(o, l.left)
+		loss := r.gain().Neg()
+		if loss.Sign() <= 0 {
+			continue
+		}
+		if loss.Less(a.policy.HarvestMin.Mul(r.cost)) {
 			small = small.Add(loss)
 			continue
 		}
@@ -118,22 +122,18 @@ func (h *house) addRecent(c *candidate) {
 	}
 }
 
-func (l *lot) costOf(shares money.Dec) money.Dec { return l.cost.Share(money.RatDec(shares), l.all) }
-
 // sum adds up what the candidate's offers take.
 func (h *house) sum(c *candidate) {
 	c.offers = slices.DeleteFunc(c.offers, func(f offer) bool { return f.take.IsZero() })
 	var shares money.Dec
 	for i := range c.offers {
 		f := &c.offers[i]
-		gain := f.lot.gain(c.hold, f.take)
-		f.class = taxClass(gain, f.lot.isLong)
+		r := f.lot.result(c.hold, f.take)
+		f.class = r.class()
 		shares = shares.Add(f.take)
-		c.cost = c.cost.Add(f.lot.costOf(f.take))
-		c.loss = c.loss.Sub(gain)
-		if !f.lot.isLong {
-			c.short = c.short.Sub(gain)
-		}
+		c.cost = c.cost.Add(r.cost)
+		c.loss = c.loss.Sub(r.gain())
+		c.short = c.short.Sub(r.short)
 	}
 	c.proceeds = c.hold.value(shares)
 }

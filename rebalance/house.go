@@ -46,6 +46,8 @@ func newHouse(in Input, m *market.Snapshot) *house {
 	for _, a := range in.Household.Accounts {
 		h.accounts = append(h.accounts, newAccount(a))
 	}
+	h.in.Open = slices.Clone(in.Open)
+	slices.SortFunc(h.in.Open, func(a, b portfolio.OpenOrder) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(h.accounts, func(a, b *account) int { return cmp.Compare(a.ID, b.ID) })
 	return h
 }

@@ -6,30 +6,62 @@ import (
 
 	"daybreak/market"
 	"daybreak/money"
+	"daybreak/region"
 	"daybreak/tlh"
 )
 
-// lot is what a sale uses up: a tax lot, or an account's part of a pool, whose id is "".
+// lot is what a sale uses up: a tax lot, or an account's part of a pool, whose id is "". Losses
+// denied earlier leave a lot in pieces of different cost and age; a sale takes them in order.
 type lot struct {
 	id       string
-	all      money.Rat // shares
-	cost     money.Dec // of all, home currency
-	known    bool      // whether the cost is
+	pieces   []piece
+	known    bool // whether the cost of all pieces is
 	acquired market.Day
-	isLong   bool
 	left     money.Dec // tradable shares that this plan does not sell
 	sold     money.Dec
 }
 
-// gain returns what shares of the lot would gain over their cost, in home currency; a loss is
-// negative.
-func (l *lot) gain(o *hold, shares money.Dec) money.Dec {
-	proceeds := shares.Mul(o.price.Close).Mul(o.toHome)
-	return proceeds.Sub(l.cost.Share(money.RatDec(shares), l.all))
+type piece struct {
+	shares money.Rat
+	cost   money.Dec // home currency
+	isLong bool
 }
 
-// isLoss reports whether a share of the lot is worth less than it cost.
-func (l *lot) isLoss(o *hold) bool { return l.known && l.gain(o, l.left).Sign() < 0 }
+// result is what selling shares of a lot comes to, in home currency.
+type result struct {
+	cost    money.Dec
+	short   money.Dec // gain on short-term pieces, below zero for a loss; on all where terms don't matter
+	long    money.Dec
+	hasLoss bool // some piece of it is at a loss
+}
+
+func (r result) gain() money.Dec { return r.short.Add(r.long) }
+
+// result returns what the next shares of the lot would come to, after those that the plan sells.
+func (l *lot) result(o *hold, shares money.Dec) result {
+	var r result
+	skip, rest := money.RatDec(l.sold), money.RatDec(shares)
+	price := o.price.Close.Mul(o.toHome)
+	for _, p := range l.pieces {
+		passed := money.MinRat(skip, p.shares)
+		skip = skip.Sub(passed)
+		n := money.MinRat(rest, p.shares.Sub(passed))
+		if n.Sign() <= 0 {
+			continue
+		}
+		rest = rest.Sub(n)
+		cost := p.cost.Share(n, p.shares)
+		gain := price.MulRat(n).Sub(cost)
+		r.cost = r.cost.Add(cost)
+		r.hasLoss = r.hasLoss || gain.Sign() < 0
+		if p.isLong {
+			r.long = r.long.Add(gain)
+		} else {
+			r.short = r.short.Add(gain)
+		}
+	}
+	return r
+}
 
 // openLots gives the account's holds their tax lots, where it pays tax on gains.
 func (h *house) openLots(a *account) {
@@ -37,18 +69,32 @@ func (h *house) openLots(a *account) {
 		return
 	}
 	for _, t := range a.holdings {
-		o, ok := a.find(t.Symbol)
-		if !ok {
-			continue
+		if o, ok := a.find(t.Symbol); ok && t.Shares.Sign() > 0 {
+			o.addLot(t, h.isLong(t.Start, o.taxDay))
 		}
-		o.lots = append(o.lots, lot{
-			id: t.Lot, all: t.Shares, cost: t.Cost, known: t.CostKnown, acquired: t.Acquired,
-			isLong: h.isLong(t.Start, o.taxDay), left: t.Shares.Dec().RoundDown(fractionPlaces),
-		})
 	}
 	for _, o := range a.holds {
+		for i := range o.lots {
+			var all money.Rat
+			for _, p := range o.lots[i].pieces {
+				all = all.Add(p.shares)
+			}
+			o.lots[i].left = all.Dec().RoundDown(fractionPlaces)
+		}
 		slices.SortFunc(o.lots, func(l, m lot) int { return cmp.Or(cmp.Compare(l.acquired, m.acquired), cmp.Compare(l.id, m.id)) })
 	}
+}
+
+// addLot adds a holding as a lot, or as a further piece of its lot.
+func (o *hold) addLot(t region.Holding, isLong bool) {
+	i := slices.IndexFunc(o.lots, func(l lot) bool { return l.id == t.Lot })
+	if i < 0 {
+		i = len(o.lots)
+		o.lots = append(o.lots, lot{id: t.Lot, known: true, acquired: t.Acquired})
+	}
+	l := &o.lots[i]
+	l.known = l.known && t.CostKnown
+	l.pieces = append(l.pieces, piece{t.Shares, t.Cost, isLong})
 }
 
 // isLong reports whether shares held from start on are held for the long term on a day: more than
@@ -88,7 +134,7 @@ func (h *house) offers(a *account, number int) []offer {
 			continue
 		}
 		if o.frozen != "" {
-			a.skip(h.frozenReason(a, o))
+			a.block(h.frozenReason(a, o))
 			continue
 		}
 		if a.sheltered {
@@ -113,13 +159,13 @@ func (h *house) lotOffers(a *account, o *hold) []offer {
 		}
 		f := offer{hold: o, lot: l, left: l.left, class: 3, rank: a.rank(o)}
 		if l.known {
-			gain := l.gain(o, l.left)
-			f.class = taxClass(gain, l.isLong)
-			f.ratio = gain.Div(l.left.Mul(o.price.Close).Mul(o.toHome))
+			r := l.result(o, l.left)
+			f.class = r.class()
+			f.ratio = r.gain().Div(l.left.Mul(o.price.Close).Mul(o.toHome))
 		}
 		if f.class == 0 {
 			if bar, ok := h.lossBar(o); ok {
-				a.skip(barred(o.symbol, bar))
+				a.block(barred(o.symbol, bar))
 				continue
 			}
 		}
@@ -128,11 +174,13 @@ func (h *house) lotOffers(a *account, o *hold) []offer {
 	return all
 }
 
-func taxClass(gain money.Dec, isLong bool) int {
+// class returns where a sale of that result stands in compareOffers. A loss in any piece makes it
+// one, as purchases of the household could deny it.
+func (r result) class() int {
 	switch {
-	case gain.Sign() < 0:
+	case r.hasLoss:
 		return 0
-	case isLong:
+	case r.short.IsZero():
 		return 1
 	}
 	return 2

@@ -25,11 +25,12 @@ func compareWishes(a, b wish) int {
 func (h *house) rebalance(a *account) {
 	sales, purchases := a.outside()
 	raise := a.cash.Less(a.need())
-	invest := a.projected().Sub(a.wanted)
-	isIdle := len(sales)+len(purchases) == 0
-	if isIdle && !raise && !a.cashBand().Less(invest) {
+	invest := a.cashBand().Less(a.projected().Sub(a.wanted))
+	if len(sales)+len(purchases) == 0 && !raise && !invest {
 		return
 	}
+	rename(sales, RebalanceSell, RaiseCash, raise)
+	rename(purchases, RebalanceBuy, InvestCash, invest)
 	for _, w := range sales {
 		h.sellWish(a, w)
 	}
@@ -62,6 +63,15 @@ func (a *account) outside() (sales, purchases []wish) {
 	slices.SortFunc(sales, compareWishes)
 	slices.SortFunc(purchases, compareWishes)
 	return sales, purchases
+}
+
+// rename gives wishes that the cash asks for its own code.
+func rename(all []wish, from, to string, isForCash bool) {
+	for i := range all {
+		if isForCash && all[i].code == from {
+			all[i].code = to
+		}
+	}
 }
 
 // above and below return the sleeves above and below their targets, largest first, whatever their

@@ -24,12 +24,12 @@ const (
 
 // Bar is one fact that forbids a trade in a property.
 type Bar struct {
-	Kind     BarKind
-	Property string
-	Until    market.Day          // last tax day that it forbids; NoDay where it ends with an order
-	Account  portfolio.AccountID // whose trade it is
-	Symbol   market.Symbol       // what that trade was in
-	Order    string              // the order that has yet to trade
+	Kind     BarKind             `json:"kind"`
+	Property string              `json:"property"`
+	Until    market.Day          `json:"until"`             // last tax day that it forbids; NoDay where it ends with an order
+	Account  portfolio.AccountID `json:"account,omitempty"` // whose trade it is
+	Symbol   market.Symbol       `json:"symbol,omitempty"`  // what that trade was in
+	Order    string              `json:"order,omitempty"`   // the order that has yet to trade
 }
 
 // Bars answer, for one household and one day, what may not be bought and which losses may not be

@@ -53,7 +53,6 @@ func (c *climber) reset(p *problem) {
 	c.kappa = resize(c.kappa, p.items*p.rows)
 	c.highest.dual = resize(c.highest.dual, dim)
 	c.iterations = 0
-	c.evaluations = 0
 }
 
 // note keeps the dual point at hand where its bound is the highest.
@@ -111,8 +110,30 @@ func (c *climber) updateCurvature() {
 	}
 }
 
-// solveStep solves curvature · step = gradient; a multiplier that is 0 and would fall is held.
+// solveStep solves curvature · step = gradient. A multiplier that is 0 and would fall is held,
+// and the step solved again, so that a short enough step keeps all of them at 0 or above.
 func (c *climber) solveStep() {
+	p, d := c.p, c.now
+	for j := p.factors; j < len(d.dual); j++ {
+		c.isHeld[j] = d.dual[j] <= 0 && d.gradient[j] < 0
+	}
+	for range p.rows {
+		c.solveFree()
+		falls := false
+		for j := p.factors; j < len(d.dual); j++ {
+			if d.dual[j] <= 0 && c.step[j] < 0 {
+				c.isHeld[j], falls = true, true
+			}
+		}
+		if !falls {
+			return
+		}
+	}
+	c.solveFree()
+}
+
+// solveFree solves for the step with the held multipliers left as they are.
+func (c *climber) solveFree() {
 	p, d := c.p, c.now
 	k, dim := p.factors, p.factors+p.rows
 	copy(c.factor, c.curvature)
@@ -126,7 +147,6 @@ func (c *climber) solveStep() {
 			row[k+s] = d.rho[r*p.rows+s]
 		}
 		row[k+r] += rowRidge
-		c.isHeld[k+r] = d.dual[k+r] <= 0 && d.gradient[k+r] < 0
 	}
 	for r := range p.rows {
 		if c.isHeld[k+r] {
@@ -149,11 +169,13 @@ func (c *climber) hold(j int) {
 }
 
 // advance moves along the step until the dual has risen enough. A step that is too long is cut
-// where a line through the two slopes along it crosses zero.
+// where a line through the two slopes along it crosses zero; multipliers that would fall below 0
+// stop there, and where that does not help, the whole step stops at the first of them.
 func (c *climber) advance(mask []uint8, eps float64) bool {
 	d, e := c.now, c.next
 	length := 1.0
 	floor := noise * (1 + math.Abs(d.soft))
+	longest := c.longest()
 	for range cutsMax {
 		before, after := 0.0, 0.0
 		for j, g := range d.gradient {
@@ -164,17 +186,35 @@ func (c *climber) advance(mask []uint8, eps float64) bool {
 			before += float64(g * (e.dual[j] - d.dual[j]))
 		}
 		c.p.evaluate(e, mask, eps)
-		c.evaluations++
-		if e.soft >= d.soft+float64(riseMin*before)-floor {
+		if e.soft >= d.soft+float64(riseMin*before)-floor && before > 0 {
 			c.now, c.next = e, d
 			return before > floor/8 || c.residual() < residualOf(d, c.p.factors)
 		}
 		for j, g := range e.gradient {
 			after += float64(g * (e.dual[j] - d.dual[j]))
 		}
-		length *= min(max(before/(before-after), cutLeast), cutMost)
+		cut := cutMost
+		if before > after {
+			cut = min(max(before/(before-after), cutLeast), cutMost)
+		}
+		if length > longest && length*cut <= longest || length > longest && before <= 0 {
+			length = longest
+			continue
+		}
+		length *= cut
 	}
 	return false
+}
+
+// longest is the part of the step, at most 1, that keeps every multiplier at 0 or above.
+func (c *climber) longest() float64 {
+	most := 1.0
+	for j := c.p.factors; j < len(c.step); j++ {
+		if c.step[j] < 0 {
+			most = min(most, -c.now.dual[j]/c.step[j])
+		}
+	}
+	return most
 }
 
 func residualOf(d *dualPoint, factors int) float64 {

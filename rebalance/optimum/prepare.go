@@ -287,7 +287,7 @@ func (b *book) fillItems(p *problem) {
 	for _, c := range b.cash {
 		idle += c.Float() / b.worth
 	}
-	p.constant = float64(d * idle)
+	p.constant, p.regional = float64(d*idle), 0
 }
 
 // bounds returns the least and largest trade of item i.

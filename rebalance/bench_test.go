@@ -1,0 +1,111 @@
+package rebalance_test
+
+import (
+	"fmt"
+	"testing"
+
+	"daybreak/market"
+	"daybreak/money"
+	"daybreak/portfolio"
+	"daybreak/rebalance"
+	"daybreak/region"
+)
+
+// largeHousehold returns a household of accounts (taxable and IRA by turns) with a lot a month for
+// three years in each name of its model, which all have fallen by a tenth to a third since.
+func largeHousehold(b *testing.B, accounts, names int, kind market.Kind) (rebalance.Input, *market.Snapshot) {
+	b.Helper()
+	day := market.MustDay("2020-03-16")
+	s := market.Snapshot{Day: day}
+	in := rebalance.Input{Day: day, Household: portfolio.Household{ID: "H", Region: "US"}}
+	class := func(i int) string {
+		if kind == market.Stock {
+			return "stock"
+		}
+		return fmt.Sprintf("class%d", i)
+	}
+	for i := range names {
+		for rank := range 2 {
+			symbol := market.Symbol(fmt.Sprintf("N%03d%c", i, 'A'+rank))
+			if rank == 1 && kind == market.Stock {
+				continue
+			}
+			s.Securities = append(s.Securities, market.Security{
+				Symbol: symbol, Exchange: market.XNYS, Currency: market.USD, Kind: kind, AssetClass: class(i), IdenticalGroup: string(symbol)})
+			s.Prices = append(s.Prices, market.Price{Symbol: symbol, Day: day - 3, Close: money.FromInt(int64(60 + i%20))})
+			w := market.Weight{Model: "m", AssetClass: class(i), Symbol: symbol, Rank: rank}
+			if rank == 0 {
+				w.Weight = money.One.Div(money.FromInt(int64(names)))
+			}
+			s.Weights = append(s.Weights, w)
+		}
+	}
+	for k := range accounts {
+		in.Household.Accounts = append(in.Household.Accounts, benchAccount(k, names))
+	}
+	for k := range in.Household.Accounts {
+		in.Events = append(in.Events, benchEvents(in.Household.Accounts[k], k, day)...)
+	}
+	rules, err := region.Load("US")
+	if err != nil {
+		b.Fatal(err)
+	}
+	m := market.NewSnapshot(s)
+	book, err := region.Fold(rules, region.ScopeOf(in.Household, m.Identical()), region.Checkpoint{}, in.Events)
+	if err != nil {
+		b.Fatal(err)
+	}
+	in.Tax, in.Events = book.Checkpoint(day-1), nil
+	return in, m
+}
+
+func benchAccount(k, names int) portfolio.Account {
+	a := portfolio.Account{
+		ID: portfolio.AccountID(fmt.Sprintf("A%d", k)), Owner: "P", Type: "taxable", Currency: market.USD, Model: "m",
+		Cash: []portfolio.Cash{{Currency: market.USD, Amount: money.FromInt(20000)}},
+	}
+	if k%2 == 1 {
+		a.Type = "ira"
+	}
+	for i := range names {
+		a.Positions = append(a.Positions, portfolio.Position{Symbol: market.Symbol(fmt.Sprintf("N%03dA", i)), Shares: money.FromInt(36 * 10)})
+	}
+	return a
+}
+
+func benchEvents(a portfolio.Account, k int, day market.Day) []region.Event {
+	var events []region.Event
+	for _, p := range a.Positions {
+		for month := range 36 {
+			d := day - market.Day(40+30*month)
+			events = append(events, region.Event{
+				ID: fmt.Sprintf("%s-%s-%d", a.ID, p.Symbol, month), Kind: region.Buy, Day: d, Settle: d + 2, Seq: int64(k), Owner: a.Owner,
+				Account: a.ID, AccountType: a.Type, Symbol: p.Symbol, Shares: money.RatInt(10), Amount: money.FromInt(int64(900 - 10*(month%7))),
+				Currency: market.USD, FX: money.One,
+			})
+		}
+	}
+	return events
+}
+
+func benchPlan(b *testing.B, accounts, names int, kind market.Kind) {
+	in, m := largeHousehold(b, accounts, names, kind)
+	plan, err := rebalance.Plan(in, m)
+	if err != nil {
+		b.Fatal(err)
+	}
+	trades := 0
+	for _, a := range plan.Accounts {
+		trades += len(a.Trades)
+	}
+	b.ReportMetric(float64(trades), "trades")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := rebalance.Plan(in, m); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkPlanFunds(b *testing.B)          { benchPlan(b, 4, 8, market.ETF) }
+func BenchmarkPlanDirectIndexing(b *testing.B) { benchPlan(b, 2, 100, market.Stock) }
