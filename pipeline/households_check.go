@@ -33,7 +33,10 @@ const (
 const idMax = 64
 
 // amountMax bounds money and shares of a record, so that no sum leaves the range of a Dec.
-var amountMax = money.FromInt(1_000_000_000_000_000)
+var (
+	amountMax = money.FromInt(1_000_000_000_000_000)
+	sharesMax = money.RatDec(amountMax)
+)
 
 func badRecord(code market.Code, format string, args ...any) error {
 	return &market.LineError{Code: code, Message: fmt.Sprintf(format, args...)}
@@ -237,7 +240,7 @@ var kindNeeds = map[region.Kind]struct{ shares, amount, ratio, target bool }{
 func checkAmounts(what string, e *region.Event) error {
 	needs, ok := kindNeeds[e.Kind]
 	negative := e.Shares.Sign() < 0 || e.Ratio.Sign() < 0
-	for _, n := range []money.Dec{e.Amount, e.Commission, e.FX, e.CommissionFX} {
+	for _, n := range []money.Dec{e.Amount, e.PerShare, e.Commission, e.FX, e.CommissionFX} {
 		negative = negative || n.Sign() < 0
 		if !n.Abs().Less(amountMax) {
 			return badRecord(market.CodeBadNumber, "%s: %s is not below %s", what, n, amountMax)
@@ -248,11 +251,11 @@ func checkAmounts(what string, e *region.Event) error {
 		return badRecord(codeBadEvent, "%s: unknown kind %s", what, clip(string(e.Kind)))
 	case negative:
 		return badRecord(market.CodeNegative, "%s: a figure below 0", what)
-	case needs.shares && e.Shares.IsZero(), needs.amount && e.Amount.IsZero(), needs.ratio && e.Ratio.IsZero():
+	case needs.shares && e.Shares.IsZero(), needs.amount && e.Amount.IsZero() && e.PerShare.IsZero(), needs.ratio && e.Ratio.IsZero():
 		return badRecord(codeBadEvent, "%s: a %s without its shares, amount or ratio", what, e.Kind)
 	case needs.target && e.ToAccount == "":
 		return badRecord(codeBadEvent, "%s: a %s without to_account", what, e.Kind)
-	case !e.Shares.Less(money.RatDec(amountMax)):
+	case !e.Shares.Less(sharesMax):
 		return badRecord(market.CodeBadNumber, "%s: shares are not below %s", what, amountMax)
 	}
 	return nil

@@ -58,9 +58,10 @@ func (s *WorldSummary) add(region, fault string, owners, accounts, events int) {
 	s.Regions[region] = c
 }
 
-// Batches: the households that one goroutine makes at a time, and the bounds of a transaction.
+// Batches: the households that one goroutine makes at a time, enough of them that the next
+// transaction is made while one is stored, and the bounds of a transaction.
 const (
-	makeMax   = 8
+	makeMax   = 64
 	storeMax  = 256
 	storeSize = 32 << 20 // compressed bytes
 )

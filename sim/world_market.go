@@ -94,17 +94,14 @@ func (t *tape) day(d market.Day) int {
 	return i
 }
 
+// addPrices takes closes that come by day within each symbol, as a History has them.
 func (t *tape) addPrices(prices []market.Price, to market.Day) error {
 	t.marks, t.trades = make([][]int64, len(t.securities)), make([][]bool, len(t.securities))
 	for i := range t.securities {
 		t.marks[i], t.trades[i] = make([]int64, len(t.days)), make([]bool, len(t.days))
 	}
 	t.payouts = make([][]payout, len(t.days))
-	ordered := slices.Clone(prices)
-	slices.SortFunc(ordered, func(a, b market.Price) int {
-		return cmp.Or(cmp.Compare(a.Symbol, b.Symbol), cmp.Compare(a.Day, b.Day))
-	})
-	for _, p := range ordered {
+	for _, p := range prices {
 		if p.Day > to {
 			continue
 		}
@@ -137,12 +134,9 @@ func (t *tape) addPrice(s int, p market.Price) {
 	}
 }
 
+// addRates takes rates that come by day within each pair.
 func (t *tape) addRates(rates []market.Rate, to market.Day) {
-	ordered := slices.Clone(rates)
-	slices.SortFunc(ordered, func(a, b market.Rate) int {
-		return cmp.Or(cmp.Compare(a.Base, b.Base), cmp.Compare(a.Quote, b.Quote), cmp.Compare(a.Day, b.Day))
-	})
-	for _, r := range ordered {
+	for _, r := range rates {
 		if r.Day > to {
 			continue
 		}
