@@ -47,6 +47,7 @@ type Approval struct {
 // Facts are the plain values that an order is checked against, as they are when it is checked.
 type Facts struct {
 	Halt            string // why the kill switch is on, or cannot be read; "" where orders may go out
+	Exception       string // an open exception of the household's book; "" for none
 	SessionOpen     bool   // the security's exchange trades on the order's session
 	Approval        Approval
 	Build, Rules    string // of the worker that decided the order
@@ -75,6 +76,7 @@ type Violation struct {
 const (
 	KillSwitch        = "KILL_SWITCH"
 	SessionClosed     = "SESSION_CLOSED"
+	BookException     = "BOOK_EXCEPTION"
 	NotApproved       = "NOT_APPROVED"
 	SamePerson        = "SAME_PERSON"
 	ContentChanged    = "CONTENT_CHANGED"
@@ -104,7 +106,9 @@ const (
 
 // Passing reports whether what stands against an order will pass by itself: it waits and is not
 // refused.
-func (v Violation) Passing() bool { return v.Code == KillSwitch || v.Code == SessionClosed }
+func (v Violation) Passing() bool {
+	return v.Code == KillSwitch || v.Code == SessionClosed || v.Code == BookException
+}
 
 type check struct {
 	code string
@@ -116,6 +120,7 @@ type check struct {
 var checks = []check{
 	{KillSwitch, BeforeSending, killSwitch},
 	{SessionClosed, BeforeSending, sessionClosed},
+	{BookException, BeforeSending, bookException},
 	{NotApproved, BeforeSending, notApproved},
 	{SamePerson, BeforeSending, samePerson},
 	{ContentChanged, BeforeSending, contentChanged},
@@ -172,6 +177,10 @@ func killSwitch(_ Order, f Facts, _ Limits) (map[string]string, bool) {
 
 func sessionClosed(o Order, f Facts, _ Limits) (map[string]string, bool) {
 	return map[string]string{"session": o.Session.String()}, !f.SessionOpen
+}
+
+func bookException(_ Order, f Facts, _ Limits) (map[string]string, bool) {
+	return map[string]string{"exception": f.Exception}, f.Exception != ""
 }
 
 func notApproved(_ Order, f Facts, _ Limits) (map[string]string, bool) {

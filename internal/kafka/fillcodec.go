@@ -30,23 +30,17 @@ const fillSchemaID = 1
 // recordMax bounds the bytes of one execution; a real one has about 300.
 const recordMax = 64 << 10
 
-// FillCodec writes and reads executions as Avro in the Confluent wire format. It is safe for
-// concurrent use.
-type FillCodec struct {
+// fillCodec writes and reads executions as Avro in the Confluent wire format.
+type fillCodec struct {
 	schema *avro.Schema
 }
 
-var _ pipeline.FillCodec = (*FillCodec)(nil)
+// fillSchema is the embedded schema. Decimals come as their bytes: they are turned into money.Dec
+// here, without a rational between.
+var fillSchema = avro.MustParse(schemas.Fill, avro.CustomType{LogicalType: "decimal"})
 
-// NewFillCodec returns the codec of the embedded schema.
-func NewFillCodec() (*FillCodec, error) {
-	// Decimals come as their bytes: they are turned into money.Dec here, without a rational between.
-	schema, err := avro.Parse(schemas.Fill, avro.CustomType{LogicalType: "decimal"})
-	if err != nil {
-		return nil, fmt.Errorf("schema of fills: %w", err)
-	}
-	return &FillCodec{schema: schema}, nil
-}
+// FillCodec returns the codec of executions, which is safe for concurrent use.
+func FillCodec() pipeline.FillCodec { return fillCodec{schema: fillSchema} }
 
 // wireFill is fill.avsc in Go.
 type wireFill struct {
@@ -76,7 +70,7 @@ type wireFill struct {
 }
 
 // Encode implements pipeline.FillCodec.
-func (c *FillCodec) Encode(e fills.Execution) ([]byte, error) {
+func (c fillCodec) Encode(e fills.Execution) ([]byte, error) {
 	w := wireFill{
 		Session: e.Session, ExecID: e.ExecID, Allocation: int32(e.Allocation), Type: string(e.Type), RefExecID: e.RefExecID,
 		OrderID: string(e.OrderID), Account: string(e.Account), Household: string(e.Household), Security: string(e.Symbol),
@@ -99,7 +93,7 @@ func (c *FillCodec) Encode(e fills.Execution) ([]byte, error) {
 }
 
 // Decode implements pipeline.FillCodec.
-func (c *FillCodec) Decode(value []byte) (fills.Execution, error) {
+func (c fillCodec) Decode(value []byte) (fills.Execution, error) {
 	switch {
 	case len(value) > recordMax:
 		return fills.Execution{}, bad("TOO_LARGE", "%d bytes, at most %d", len(value), recordMax)
@@ -210,4 +204,3 @@ func bytesDec(b []byte) (money.Dec, bool) {
 	}
 	return money.FromBig(i)
 }
-

@@ -299,7 +299,18 @@ CREATE INDEX trade_order_account ON trade_order (account, run);
 CREATE UNIQUE INDEX trade_order_at_broker ON trade_order (id) WHERE sent IS NOT NULL;
 CREATE UNIQUE INDEX trade_order_live ON trade_order (account, symbol, side)
     WHERE state IN ('PendingNew', 'New', 'PartiallyFilled', 'PendingCancel');
-CREATE INDEX trade_order_waiting ON trade_order (run, account) WHERE released AND sent IS NULL;
+CREATE INDEX trade_order_household ON trade_order (household, run);
+CREATE INDEX trade_order_waiting ON trade_order (household, run) WHERE released AND sent IS NULL AND state = 'Proposed';
+CREATE INDEX trade_order_unanswered ON trade_order (sent) WHERE state = 'PendingNew';
+
+-- What has been sent in a session, which the firm's limit for a day is checked against.
+CREATE TABLE sent_total (
+    session  date NOT NULL,
+    currency text NOT NULL,
+    orders   bigint NOT NULL,
+    value    numeric(38,12) NOT NULL,
+    PRIMARY KEY (session, currency)
+);
 
 -- Approvals: a decision of another person than the maker over a frozen set of orders.
 CREATE TABLE approval (
@@ -448,7 +459,7 @@ CREATE TABLE audit (
 );
 
 -- +goose Down
-DROP TABLE audit, kill_switch, dead_letter, stream_offset, book_exception, held_execution, execution, execution_key,
+DROP TABLE audit, kill_switch, sent_total, dead_letter, stream_offset, book_exception, held_execution, execution, execution_key,
     approval_order, approval, trade_order, account_decision, decision, run_progress, run_household, run, tax_lock,
     tax_event, tax_checkpoint, tax_history, journal, position, cash, planted_fault, account,
     household_owner, household, market_snapshot, model_weight, replacement, fx_rate, price, security;
