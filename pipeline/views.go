@@ -42,15 +42,6 @@ type RunOverview struct {
 	Rejected int64
 }
 
-// RunSide is what a run trades on one side of one region in one currency.
-type RunSide struct {
-	Region   string
-	Side     portfolio.Side
-	Currency market.Currency
-	Orders   int64
-	Notional money.Dec
-}
-
 // RunRegion is what a run harvests and holds in one region and account currency. Harvested,
 // DeniedAvoided and TaxValue are in the region's home currency, cash in Currency.
 type RunRegion struct {
@@ -64,14 +55,6 @@ type RunRegion struct {
 	CashAfter     money.Dec
 }
 
-// ReasonCount says how often a run gave a reason, and for what: "order", "account", "skipped" or
-// "household".
-type ReasonCount struct {
-	Of    string
-	Code  string
-	Count int64
-}
-
 // ParkedHousehold is a household that a run could not plan. Planted names the fault where the
 // sample world put one there on purpose.
 type ParkedHousehold struct {
@@ -83,22 +66,22 @@ type ParkedHousehold struct {
 	Planted   string
 }
 
-// DriftCount is the number of accounts whose drift before and after lies in one bucket: from
-// Bucket × DriftBucket up to the next.
+// DriftCount is the number of accounts whose drift before and after lies in one step: from
+// Step × DriftStep up to the next.
 type DriftCount struct {
-	Bucket int
+	Step   int
 	Before int64
 	After  int64
 }
 
-// DriftBucket is the width of a DriftCount's bucket, a share of the account's value.
-var DriftBucket = money.MustParse("0.0025")
+// DriftStep is the width of a DriftCount, a share of the account's value.
+var DriftStep = money.MustParse("0.0025")
 
 // RunDetails are the figures of a run beside its progress.
 type RunDetails struct {
-	Sides   []RunSide
+	Summary Summary
 	Regions []RunRegion
-	Reasons []ReasonCount
+	Skipped []ReasonTotal // candidates that were not traded
 	Drift   []DriftCount
 	Parked  []ParkedHousehold // the first ParkedMax by id
 }

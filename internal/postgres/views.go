@@ -40,10 +40,10 @@ func (db *DB) RunOverview(ctx context.Context, id string) (pipeline.RunOverview,
 func (db *DB) RunDetails(ctx context.Context, run string) (pipeline.RunDetails, error) {
 	var d pipeline.RunDetails
 	var errs [5]error
-	d.Sides, errs[0] = rowsOf[pipeline.RunSide](ctx, db, "ViewRunSides", run)
+	d.Summary, errs[0] = db.Summary(ctx, run)
 	d.Regions, errs[1] = rowsOf[pipeline.RunRegion](ctx, db, "ViewRunRegions", run)
-	d.Reasons, errs[2] = rowsOf[pipeline.ReasonCount](ctx, db, "ViewRunReasons", run)
-	d.Drift, errs[3] = rowsOf[pipeline.DriftCount](ctx, db, "ViewRunDrift", run, pipeline.DriftBucket)
+	d.Skipped, errs[2] = rowsOf[pipeline.ReasonTotal](ctx, db, "ViewRunSkipped", run)
+	d.Drift, errs[3] = rowsOf[pipeline.DriftCount](ctx, db, "ViewRunDrift", run, pipeline.DriftStep)
 	d.Parked, errs[4] = rowsOf[pipeline.ParkedHousehold](ctx, db, "ViewRunParked", run, pipeline.ParkedMax)
 	if err := errors.Join(errs[:]...); err != nil {
 		return d, fmt.Errorf("run %s: details: %w", run, err)
@@ -215,7 +215,7 @@ func (db *DB) Fills(ctx context.Context, limit int) ([]pipeline.ExecutionRow, er
 
 // FillMarks returns where a reader starts who wants only the executions that come from now on.
 func (db *DB) FillMarks(ctx context.Context) ([]pipeline.FillMark, error) {
-	marks, err := rowsOf[pipeline.FillMark](ctx, db, "ViewFillMarks")
+	marks, err := rowsOf[pipeline.FillMark](ctx, db, "ViewFillMarks", pipeline.TopicFills)
 	if err != nil {
 		return nil, fmt.Errorf("marks of fills: %w", err)
 	}

@@ -17,13 +17,6 @@ CROSS JOIN (
     WHERE run = $1
 ) o;
 
--- name: ViewRunSides
-SELECT region, side, currency, count(*) AS orders, sum(notional) AS notional
-FROM order_review
-WHERE run = $1
-GROUP BY region, side, currency
-ORDER BY region, side, currency;
-
 -- name: ViewRunRegions
 SELECT h.region, a.currency, count(*) AS accounts, sum(a.harvested) AS harvested, sum(a.denied_avoided) AS denied_avoided,
        sum(a.tax_value) AS tax_value, sum(a.cash_before) AS cash_before, sum(a.cash_after) AS cash_after
@@ -33,28 +26,25 @@ WHERE a.run = $1
 GROUP BY h.region, a.currency
 ORDER BY h.region, a.currency;
 
--- name: ViewRunReasons
-SELECT 'order' AS of, reason AS code, count(*) AS count FROM trade_order WHERE run = $1 GROUP BY reason
-UNION ALL
-SELECT 'account', reason, count(*) FROM account_decision WHERE run = $1 GROUP BY reason
-UNION ALL
-SELECT 'household', reason, count(*) FROM decision WHERE run = $1 AND outcome = 'parked' GROUP BY reason
-UNION ALL
-SELECT 'skipped', s ->> 'code', count(*)
+-- name: ViewRunSkipped
+SELECT h.region, s ->> 'code' AS reason, count(*) AS count
 FROM account_decision a
+JOIN household h ON h.id = a.household
 CROSS JOIN LATERAL jsonb_array_elements(a.skipped) AS s
 WHERE a.run = $1
-GROUP BY s ->> 'code'
-ORDER BY 1, 3 DESC, 2;
+GROUP BY h.region, s ->> 'code'
+ORDER BY h.region, count(*) DESC, 2;
 
 -- name: ViewRunDrift
--- Accounts by drift, before and after, in buckets of width $2; every bucket that has one.
-SELECT bucket, count(*) FILTER (WHERE before) AS before, count(*) FILTER (WHERE NOT before) AS after
+-- Accounts by drift, before and after, in steps of width $2; every step that has one.
+SELECT step, count(*) FILTER (WHERE is_before) AS before, count(*) FILTER (WHERE NOT is_before) AS after
 FROM account_decision a
-CROSS JOIN LATERAL (VALUES (true, floor(a.drift_before / $2)::integer), (false, floor(a.drift_after / $2)::integer)) AS b (before, bucket)
+CROSS JOIN LATERAL (
+    VALUES (true, floor(a.drift_before / $2)::integer), (false, floor(a.drift_after / $2)::integer)
+) AS b (is_before, step)
 WHERE a.run = $1
-GROUP BY bucket
-ORDER BY bucket;
+GROUP BY step
+ORDER BY step;
 
 -- name: ViewRunParked
 SELECT d.household, coalesce(h.region, '') AS region, d.reason, d.detail,
@@ -258,10 +248,7 @@ LIMIT $1;
 
 -- name: ViewFillMarks
 -- Where a reader who wants only what comes from now on starts, by partition.
-SELECT source_partition AS partition, max(source_offset) + 1 AS next
-FROM execution
-GROUP BY source_partition
-ORDER BY source_partition;
+SELECT partition, next_offset AS next FROM stream_offset WHERE topic = $1 ORDER BY partition;
 
 -- name: ViewFillsSince
 -- Executions past a reader's marks, and of partitions that it has no mark of, in the order of the

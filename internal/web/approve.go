@@ -1,0 +1,192 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"daybreak/pipeline"
+)
+
+// Actions are the acts of people on orders: those of pipeline.Review, and Submit, which hands the
+// approved orders of a run to the gateway and returns how many. A refusal wraps pipeline.ErrState or
+// pipeline.ErrNotFound; its text is shown.
+type Actions interface {
+	Preview(ctx context.Context, a pipeline.Act) (pipeline.Frozen, error)
+	Approve(ctx context.Context, a pipeline.Act) (pipeline.ApprovalResult, error)
+	Reject(ctx context.Context, a pipeline.Act) (int, error)
+	Hold(ctx context.Context, a pipeline.Act) (int, error)
+	Release(ctx context.Context, a pipeline.Act) (int, error)
+	Submit(ctx context.Context, a pipeline.Act) (int, error)
+}
+
+// commentMax bounds what a person may write beside an act.
+const commentMax = 1_000
+
+// approveBody is what the page shows that asks before an approval.
+type approveBody struct {
+	Run      pipeline.Run
+	Frozen   pipeline.Frozen
+	Amounts  []pipeline.OrderTotal // of what matches, by side and currency
+	Matching int64
+	Chips    []chip
+	Filter   url.Values
+	Where    string
+	Back     string
+	MadeByMe bool
+}
+
+func (s *Server) askApprove(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
+	defer cancel()
+	act, l, err := s.actOf(r)
+	if err != nil {
+		return err
+	}
+	overview, err := s.views.RunOverview(ctx, act.Run)
+	if err != nil {
+		return err
+	}
+	b := approveBody{Run: overview.Run, Chips: l.chips(), Filter: filterValues(l.filter), Where: act.Where, Back: l.address(nil),
+		MadeByMe: overview.Run.Maker == act.By}
+	if b.Frozen, err = s.actions.Preview(ctx, act); err != nil {
+		return err
+	}
+	if b.Amounts, err = s.views.OrderTotals(ctx, act.Run, l.filter); err != nil {
+		return err
+	}
+	for _, t := range b.Amounts {
+		b.Matching += t.Orders
+	}
+	return s.show(w, r, view{Name: "approve", Title: "Approve orders", Section: "orders", Run: act.Run, Body: b})
+}
+
+// actOf reads an act from a form or an address: the filter it holds, the comment, and who asks.
+func (s *Server) actOf(r *http.Request) (pipeline.Act, list, error) {
+	if err := r.ParseForm(); err != nil {
+		return pipeline.Act{}, list{}, refused{http.StatusBadRequest, "The form cannot be read."}
+	}
+	l, err := readList(r.PathValue("run"), r.Form)
+	if err != nil {
+		return pipeline.Act{}, l, err
+	}
+	if r.Form.Get("chosen") != "" && len(l.filter.IDs) == 0 {
+		return pipeline.Act{}, l, refused{http.StatusBadRequest, "No order is chosen. Choose some, or approve all that match."}
+	}
+	act, err := s.actOn(r, l.run, l.filter)
+	act.Root = r.PostForm.Get("root")
+	return act, l, err
+}
+
+// actOn returns an act of the person who sent r on the orders of a run that match a filter.
+func (s *Server) actOn(r *http.Request, run string, f pipeline.OrderFilter) (pipeline.Act, error) {
+	comment := strings.TrimSpace(r.FormValue("comment"))
+	if len(comment) > commentMax {
+		return pipeline.Act{}, refused{http.StatusBadRequest, "The comment is too long."}
+	}
+	expression, err := where(f)
+	if err != nil {
+		return pipeline.Act{}, err
+	}
+	return pipeline.Act{Run: run, Where: expression, Chosen: chosenBy(f), By: userOf(r).Name, Comment: comment, Now: s.now()}, nil
+}
+
+func (s *Server) approve(w http.ResponseWriter, r *http.Request) error {
+	act, l, err := s.actOf(r)
+	if err != nil {
+		return err
+	}
+	if act.Root == "" {
+		return refused{http.StatusBadRequest, "An approval names the set that it signs. Open the page to approve again."}
+	}
+	result, err := s.actions.Approve(r.Context(), act)
+	if err != nil {
+		return err
+	}
+	l.filter.IDs = nil
+	said := "You approved " + plural(int64(result.Orders), "order", "orders") + "."
+	if n := len(result.Flagged); n > 0 {
+		said += " A check stopped " + plural(int64(n), "order", "orders") + ": look at what is flagged."
+	}
+	s.sessions.tell(r, said)
+	http.Redirect(w, r, l.address(nil), http.StatusSeeOther)
+	return nil
+}
+
+// submitBody is what the page shows that asks before approved orders go out.
+type submitBody struct {
+	Run    pipeline.Run
+	Ready  int64
+	Totals []pipeline.OrderTotal
+}
+
+// approvedOnly are the orders that can go out.
+var approvedOnly = pipeline.OrderFilter{States: []string{string(pipeline.ReviewApproved)}}
+
+func (s *Server) askSubmit(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
+	defer cancel()
+	overview, err := s.views.RunOverview(ctx, r.PathValue("run"))
+	if err != nil {
+		return err
+	}
+	b := submitBody{Run: overview.Run}
+	if b.Totals, err = s.views.OrderTotals(ctx, b.Run.ID, approvedOnly); err != nil {
+		return err
+	}
+	for _, t := range b.Totals {
+		b.Ready += t.Orders
+	}
+	return s.show(w, r, view{Name: "submit", Title: "Submit approved orders", Section: "orders", Run: b.Run.ID, Body: b})
+}
+
+func (s *Server) submit(w http.ResponseWriter, r *http.Request) error {
+	act, err := s.actOn(r, r.PathValue("run"), pipeline.OrderFilter{})
+	if err != nil {
+		return err
+	}
+	n, err := s.actions.Submit(r.Context(), act)
+	if err != nil {
+		return err
+	}
+	s.sessions.tell(r, plural(int64(n), "order is", "orders are")+" with the gateway. Purchases wait for the sales that fund them.")
+	http.Redirect(w, r, runPath(r.PathValue("run")), http.StatusSeeOther)
+	return nil
+}
+
+func (s *Server) hold(w http.ResponseWriter, r *http.Request) error {
+	return s.actOnOne(w, r, s.actions.Hold, "Order %s is held.")
+}
+
+func (s *Server) release(w http.ResponseWriter, r *http.Request) error {
+	return s.actOnOne(w, r, s.actions.Release, "Order %s is no longer held.")
+}
+
+func (s *Server) reject(w http.ResponseWriter, r *http.Request) error {
+	return s.actOnOne(w, r, s.actions.Reject, "Order %s is rejected.")
+}
+
+// actOnOne does one act on the order of the address and goes back to where the person came from.
+func (s *Server) actOnOne(w http.ResponseWriter, r *http.Request, do func(context.Context, pipeline.Act) (int, error), done string) error {
+	run, id := r.PathValue("run"), r.PathValue("order")
+	act, err := s.actOn(r, run, pipeline.OrderFilter{IDs: []string{id}})
+	if err != nil {
+		return err
+	}
+	n, err := do(r.Context(), act)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return refused{http.StatusConflict, "The order is no longer in a state that allows this."}
+	}
+	s.sessions.tell(r, fmt.Sprintf(done, id))
+	back := localPath(r.PostFormValue("back"))
+	if back == "/" {
+		back = runPath(run) + "/orders/" + url.PathEscape(id)
+	}
+	http.Redirect(w, r, back, http.StatusSeeOther)
+	return nil
+}
