@@ -3,12 +3,14 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"daybreak/orders"
 	"daybreak/pipeline"
 	"daybreak/portfolio"
 	"daybreak/region"
@@ -117,6 +119,20 @@ func verifyContents(ctx context.Context, tx pgx.Tx) (pipeline.Check, error) {
 		last := page[len(page)-1]
 		run, id = last.Run, string(last.ID)
 	}
+}
+
+// scanOrder reads what the content hash of an order covers, and the hash.
+func scanOrder(row pgx.CollectableRow) (orders.Order, error) {
+	var o orders.Order
+	var lots, waits, numbers []byte
+	err := row.Scan(&o.Run, &o.ID, &o.Session, &o.Sequence, &o.Household, &o.Account, &o.Symbol, &o.Side, &o.Quantity, &o.Type,
+		&o.LimitPrice, &o.TimeInForce, &o.Currency, &o.Price, &o.PriceDay, &o.FX, &o.Notional, &o.AccountCurrency, &o.Value,
+		&lots, &waits, &o.Reason, &numbers, &o.ContentHash)
+	if err != nil {
+		return o, err
+	}
+	err = errors.Join(json.Unmarshal(lots, &o.Lots), json.Unmarshal(waits, &o.WaitsFor), json.Unmarshal(numbers, &o.Numbers))
+	return o, err
 }
 
 // verifyAudit walks the chain: numbers without a gap, each hash over its row and the hash before.

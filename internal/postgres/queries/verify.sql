@@ -248,7 +248,8 @@ SELECT DISTINCT account FROM book_exception WHERE household = ANY ($1) AND close
 
 -- name: VerifyContents
 -- Sent orders with all that their content hash covers.
-SELECT run, id
+SELECT run, id, session, sequence, household, account, symbol, side, quantity, type, limit_price, time_in_force,
+       currency, price, price_day, fx, notional, account_currency, value, lots, waits_for, reason, numbers, content_hash
 FROM trade_order
 WHERE sent IS NOT NULL AND (run, id) > ($1, $2)
 ORDER BY run, id
