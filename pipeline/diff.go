@@ -24,7 +24,7 @@ type RunDifference struct {
 // Exports reads the orders of a run as they are exported.
 type Exports interface {
 	Run(ctx context.Context, id string) (Run, error)
-	// ExportOrders returns all orders of a run, by account, symbol, side and id.
+	// ExportOrders returns all orders of a run, by id.
 	ExportOrders(ctx context.Context, run string) ([]orders.Export, error)
 }
 
