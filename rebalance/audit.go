@@ -11,12 +11,18 @@ const (
 	purchaseSeq int64 = saleSeq + 1
 )
 
-// audit asks the tax book about all that the plan trades, and returns whether it denies no loss.
-// Properties of which it denies one are refused in the next attempt.
+// audit asks the tax book about what the plan trades of each property that it sells at a loss and
+// that the household bought inside the window, and returns whether it denies no loss. Where nobody
+// bought, nothing can be denied, and the book is not asked. Properties of which it denies a loss are
+// refused in the next attempt.
 func (h *house) audit() bool {
 	var events []region.Event
+	asked := map[string]bool{}
 	for _, l := range h.bars.Locks() {
-		events = append(events, h.eventsOf(l.Property)...)
+		if _, ok := h.bars.Loss(l.Property, h.quote(l.Symbol).taxDay); ok && !asked[l.Property] {
+			asked[l.Property] = true
+			events = append(events, h.eventsOf(l.Property)...)
+		}
 	}
 	if len(events) == 0 {
 		return true

@@ -12,8 +12,8 @@ import (
 )
 
 // largeHousehold returns a household of accounts (taxable and IRA by turns) with a lot a month for
-// three years in each name of its model, which all have fallen by a tenth to a third since.
-func largeHousehold(b *testing.B, accounts, names int, kind market.Kind) (rebalance.Input, *market.Snapshot) {
+// three years in each name of its model, at a price that all have fallen from, or risen from.
+func largeHousehold(b *testing.B, accounts, names, lots int, price int64, kind market.Kind) (rebalance.Input, *market.Snapshot) {
 	b.Helper()
 	day := market.MustDay("2020-03-16")
 	s := market.Snapshot{Day: day}
@@ -32,19 +32,22 @@ func largeHousehold(b *testing.B, accounts, names int, kind market.Kind) (rebala
 			}
 			s.Securities = append(s.Securities, market.Security{
 				Symbol: symbol, Exchange: market.XNYS, Currency: market.USD, Kind: kind, AssetClass: class(i), IdenticalGroup: string(symbol)})
-			s.Prices = append(s.Prices, market.Price{Symbol: symbol, Day: day - 3, Close: money.FromInt(int64(60 + i%20))})
+			s.Prices = append(s.Prices, market.Price{Symbol: symbol, Day: day - 3, Close: money.FromInt(int64(60 + i%5))})
 			w := market.Weight{Model: "m", AssetClass: class(i), Symbol: symbol, Rank: rank}
 			if rank == 0 {
-				w.Weight = money.One.Div(money.FromInt(int64(names)))
+				w.Weight = money.One.Div(money.FromInt(int64(names))).RoundDown(4)
+			}
+			if rank == 0 && i == 0 {
+				w.Weight = money.One.Sub(w.Weight.Mul(money.FromInt(int64(names - 1))))
 			}
 			s.Weights = append(s.Weights, w)
 		}
 	}
 	for k := range accounts {
-		in.Household.Accounts = append(in.Household.Accounts, benchAccount(k, names))
+		in.Household.Accounts = append(in.Household.Accounts, benchAccount(k, names, lots))
 	}
 	for k := range in.Household.Accounts {
-		in.Events = append(in.Events, benchEvents(in.Household.Accounts[k], k, day)...)
+		in.Events = append(in.Events, benchEvents(in.Household.Accounts[k], lots, price, day)...)
 	}
 	rules, err := region.Load("US")
 	if err != nil {
@@ -59,7 +62,7 @@ func largeHousehold(b *testing.B, accounts, names int, kind market.Kind) (rebala
 	return in, m
 }
 
-func benchAccount(k, names int) portfolio.Account {
+func benchAccount(k, names, lots int) portfolio.Account {
 	a := portfolio.Account{
 		ID: portfolio.AccountID(fmt.Sprintf("A%d", k)), Owner: "P", Type: "taxable", Currency: market.USD, Model: "m",
 		Cash: []portfolio.Cash{{Currency: market.USD, Amount: money.FromInt(20000)}},
@@ -68,19 +71,19 @@ func benchAccount(k, names int) portfolio.Account {
 		a.Type = "ira"
 	}
 	for i := range names {
-		a.Positions = append(a.Positions, portfolio.Position{Symbol: market.Symbol(fmt.Sprintf("N%03dA", i)), Shares: money.FromInt(36 * 10)})
+		a.Positions = append(a.Positions, portfolio.Position{Symbol: market.Symbol(fmt.Sprintf("N%03dA", i)), Shares: money.FromInt(int64(lots) * 10)})
 	}
 	return a
 }
 
-func benchEvents(a portfolio.Account, k int, day market.Day) []region.Event {
+func benchEvents(a portfolio.Account, lots int, price int64, day market.Day) []region.Event {
 	var events []region.Event
 	for _, p := range a.Positions {
-		for month := range 36 {
+		for month := range lots {
 			d := day - market.Day(40+30*month)
 			events = append(events, region.Event{
-				ID: fmt.Sprintf("%s-%s-%d", a.ID, p.Symbol, month), Kind: region.Buy, Day: d, Settle: d + 2, Seq: int64(k), Owner: a.Owner,
-				Account: a.ID, AccountType: a.Type, Symbol: p.Symbol, Shares: money.RatInt(10), Amount: money.FromInt(int64(900 - 10*(month%7))),
+				ID: fmt.Sprintf("%s-%s-%d", a.ID, p.Symbol, month), Kind: region.Buy, Day: d, Settle: d + 2, Owner: a.Owner,
+				Account: a.ID, AccountType: a.Type, Symbol: p.Symbol, Shares: money.RatInt(10), Amount: money.FromInt(10*price - int64(10*(month%7))),
 				Currency: market.USD, FX: money.One,
 			})
 		}
@@ -88,8 +91,8 @@ func benchEvents(a portfolio.Account, k int, day market.Day) []region.Event {
 	return events
 }
 
-func benchPlan(b *testing.B, accounts, names int, kind market.Kind) {
-	in, m := largeHousehold(b, accounts, names, kind)
+func benchPlan(b *testing.B, accounts, names, lots int, price int64, kind market.Kind) {
+	in, m := largeHousehold(b, accounts, names, lots, price, kind)
 	plan, err := rebalance.Plan(in, m)
 	if err != nil {
 		b.Fatal(err)
@@ -107,5 +110,11 @@ func benchPlan(b *testing.B, accounts, names int, kind market.Kind) {
 	}
 }
 
-func BenchmarkPlanFunds(b *testing.B)          { benchPlan(b, 4, 8, market.ETF) }
-func BenchmarkPlanDirectIndexing(b *testing.B) { benchPlan(b, 2, 100, market.Stock) }
+// Four accounts of six funds, a lot a quarter for three years: nothing but drift to trade, and every
+// lot at a loss.
+func BenchmarkPlanFunds(b *testing.B)        { benchPlan(b, 4, 6, 12, 40, market.ETF) }
+func BenchmarkPlanFundsHarvest(b *testing.B) { benchPlan(b, 4, 6, 12, 90, market.ETF) }
+
+// Two accounts that index a hundred stocks directly, with 1,200 lots each.
+func BenchmarkPlanStocks(b *testing.B)        { benchPlan(b, 2, 100, 12, 40, market.Stock) }
+func BenchmarkPlanStocksHarvest(b *testing.B) { benchPlan(b, 2, 100, 12, 90, market.Stock) }

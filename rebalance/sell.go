@@ -14,7 +14,8 @@ import (
 // denied earlier leave a lot in pieces of different cost and age; a sale takes them in order.
 type lot struct {
 	id       string
-	pieces   []piece
+	first    piece
+	more     []piece
 	known    bool // whether the cost of all pieces is
 	acquired market.Day
 	left     money.Dec // tradable shares that this plan does not sell
@@ -42,7 +43,8 @@ func (l *lot) result(o *hold, shares money.Dec) result {
 	var r result
 	skip, rest := money.RatDec(l.sold), money.RatDec(shares)
 	price := o.price.Close.Mul(o.toHome)
-	for _, p := range l.pieces {
+	for i := range 1 + len(l.more) {
+		p := l.piece(i)
 		passed := money.MinRat(skip, p.shares)
 		skip = skip.Sub(passed)
 		n := money.MinRat(rest, p.shares.Sub(passed))
@@ -68,33 +70,54 @@ func (h *house) openLots(a *account) {
 	if a.sheltered {
 		return
 	}
-	for _, t := range a.holdings {
+	for i, t := range a.holdings {
 		if o, ok := a.find(t.Symbol); ok && t.Shares.Sign() > 0 {
+			if o.lots == nil {
+				o.lots = make([]lot, 0, run(a.holdings[i:]))
+			}
 			o.addLot(t, h.isLong(t.Start, o.taxDay))
 		}
 	}
 	for _, o := range a.holds {
 		for i := range o.lots {
-			var all money.Rat
-			for _, p := range o.lots[i].pieces {
+			l := &o.lots[i]
+			all := l.first.shares
+			for _, p := range l.more {
 				all = all.Add(p.shares)
 			}
-			o.lots[i].left = all.Dec().RoundDown(fractionPlaces)
+			l.left = all.Dec().RoundDown(fractionPlaces)
 		}
 		slices.SortFunc(o.lots, func(l, m lot) int { return cmp.Or(cmp.Compare(l.acquired, m.acquired), cmp.Compare(l.id, m.id)) })
 	}
 }
 
+// run returns how many holdings in a row are of one security.
+func run(holdings []region.Holding) int {
+	n := 1
+	for n < len(holdings) && holdings[n].Symbol == holdings[0].Symbol {
+		n++
+	}
+	return n
+}
+
 // addLot adds a holding as a lot, or as a further piece of its lot.
 func (o *hold) addLot(t region.Holding, isLong bool) {
+	p := piece{t.Shares, t.Cost, isLong}
 	i := slices.IndexFunc(o.lots, func(l lot) bool { return l.id == t.Lot })
 	if i < 0 {
-		i = len(o.lots)
-		o.lots = append(o.lots, lot{id: t.Lot, known: true, acquired: t.Acquired})
+		o.lots = append(o.lots, lot{id: t.Lot, first: p, known: t.CostKnown, acquired: t.Acquired})
+		return
 	}
 	l := &o.lots[i]
 	l.known = l.known && t.CostKnown
-	l.pieces = append(l.pieces, piece{t.Shares, t.Cost, isLong})
+	l.more = append(l.more, p)
+}
+
+func (l *lot) piece(i int) piece {
+	if i == 0 {
+		return l.first
+	}
+	return l.more[i-1]
 }
 
 // isLong reports whether shares held from start on are held for the long term on a day: more than

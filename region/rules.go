@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"daybreak/market"
 	"daybreak/money"
@@ -129,8 +130,23 @@ type DatedRates struct {
 	Source    string    `json:"source"`
 }
 
+// loaded holds the rules that were read before, by name: the files are embedded and Rules never
+// change, so that reading one once is the same as reading it for every household.
+var loaded sync.Map
+
 // Load returns the embedded rules of a region, such as "CA", or ErrNoRegion, wrapped with the name.
 func Load(name string) (*Rules, error) {
+	if r, ok := loaded.Load(name); ok {
+		return r.(*Rules), nil
+	}
+	r, err := read(name)
+	if err == nil {
+		loaded.Store(name, r)
+	}
+	return r, err
+}
+
+func read(name string) (*Rules, error) {
 	text, err := files.ReadFile("rules/" + strings.ToLower(name) + ".json")
 	if err != nil || strings.ToLower(name) == name {
 		return nil, fmt.Errorf("%q: %w", name, ErrNoRegion)
