@@ -114,8 +114,20 @@ func (o *Opener) rulesOf(name string) (*region.Rules, error) {
 }
 
 // Open checks a record and folds its events to positions, journal and tax book. What is wrong with
-// the record is a *market.LineError.
-func (o *Opener) Open(h HouseholdRecord) (Opening, error) {
+// the record is a *market.LineError, also where sums of its figures leave the range of a Dec.
+func (o *Opener) Open(h HouseholdRecord) (opening Opening, err error) {
+	defer func() {
+		r := recover()
+		if outOfRange, ok := r.(error); ok && errors.Is(outOfRange, money.ErrRange) {
+			opening, err = Opening{}, badRecord(market.CodeBadNumber, "household %s: sums of its figures are out of range", h.ID)
+		} else if r != nil {
+			panic(r)
+		}
+	}()
+	return o.open(h)
+}
+
+func (o *Opener) open(h HouseholdRecord) (Opening, error) {
 	rules, err := o.rulesOf(h.Region)
 	if err != nil {
 		return Opening{}, badRecord(codeUnknownRegion, "household %s: region %s has no rule file", h.ID, clip(h.Region))

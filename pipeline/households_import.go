@@ -199,7 +199,7 @@ func (im *householdImport) openChunk(chunk []textLine) ([]openedLine, error) {
 		}
 		record, err := DecodeHousehold(l.text)
 		if err == nil {
-			opened[i].opening, err = im.openSafely(record)
+			opened[i].opening, err = im.opener.Open(record)
 		}
 		var bad *market.LineError
 		if err != nil && !errors.As(err, &bad) {
@@ -208,17 +208,6 @@ func (im *householdImport) openChunk(chunk []textLine) ([]openedLine, error) {
 		opened[i].err = err
 	}
 	return opened, nil
-}
-
-// openSafely opens a record; figures so large that sums of them leave the range of a Dec make a bad
-// line, not a crash.
-func (im *householdImport) openSafely(record HouseholdRecord) (opening Opening, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = badRecord(market.CodeBadNumber, "household %s: %v", record.ID, r)
-		}
-	}()
-	return im.opener.Open(record)
 }
 
 // DecodeHousehold reads one line of a file of households. It takes the fields of the schema and no
