@@ -92,17 +92,43 @@ func EnsureTopics(ctx context.Context, brokers []string, topics []Topic) ([]stri
 		if err := partitionsDiffer(states); err != nil {
 			return err
 		}
-		created, err = createMissing(ctx, admin, topics, states)
-		return err
+		if created, err = createMissing(ctx, admin, topics, states); err != nil {
+			return err
+		}
+		return awaitTopics(ctx, admin, topics)
 	})
 	return created, err
+}
+
+// awaitTopics waits until the brokers list every topic as it must be: a new one shows after a
+// moment, and one that another process made at the same time may differ.
+func awaitTopics(ctx context.Context, admin *kadm.Client, topics []Topic) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, reachMax, fmt.Errorf("new topics did not show in %s", reachMax))
+	defer cancel()
+	for {
+		states, err := topicStates(ctx, admin, topics)
+		if err != nil {
+			return err
+		}
+		if err := partitionsDiffer(states); err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(states, func(s TopicState) bool { return s.Have == 0 }) {
+			return nil
+		}
+		pause(ctx, retryFirst)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // reachMax is how long brokers that don't answer are tried.
 const reachMax = 10 * time.Second
 
 func withAdmin(ctx context.Context, brokers []string, do func(*kadm.Client) error) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.DialTimeout(reachMax/2), kgo.RetryTimeout(reachMax))
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.DialTimeout(reachMax/2), kgo.RetryTimeout(reachMax),
+		kgo.MetadataMinAge(retryFirst/2)) // else new topics show after 5 s only
 	if err != nil {
 		return fmt.Errorf("kafka: %w", err)
 	}
