@@ -62,6 +62,7 @@ type Facts struct {
 	Property        string          // identical group of the security
 	TaxDay          market.Day      // on which a trade of this session counts for tax
 	Locks           []tlh.Lock      // of the household
+	Quantity        money.Dec       // that is to be sent; 0: all of the order
 	Held            money.Dec       // shares in the account less those that other live orders sell
 	Cash            money.Dec       // of the account, less what other live purchases may take
 }
@@ -161,14 +162,19 @@ func Codes() []string {
 	return codes
 }
 
-// WorstValue returns what an order takes from cash, or brings, at its limit price in the currency of
-// the account, without costs.
-func (o Order) WorstValue() money.Dec { return o.Quantity.Mul(o.LimitPrice).Mul(o.FX) }
-
-// Cost returns what an order's purchase may take from cash at most: its worst value and its costs.
-func (o Order) Cost(l Limits) money.Dec {
-	worst := o.WorstValue()
+// Cost returns what a purchase of a quantity may take from cash at most, in the currency of the
+// account: at the limit price, with costs.
+func (o Order) Cost(quantity money.Dec, l Limits) money.Dec {
+	worst := quantity.Mul(o.LimitPrice).Mul(o.FX)
 	return worst.Add(worst.Mul(l.CostRate))
+}
+
+// sending returns the quantity that is to be sent.
+func (f Facts) sending(o Order) money.Dec {
+	if f.Quantity.IsZero() {
+		return o.Quantity
+	}
+	return f.Quantity
 }
 
 func killSwitch(_ Order, f Facts, _ Limits) (map[string]string, bool) {
@@ -257,14 +263,15 @@ func taxLock(o Order, f Facts, _ Limits) (map[string]string, bool) {
 }
 
 func longOnly(o Order, f Facts, _ Limits) (map[string]string, bool) {
-	numbers := map[string]string{"quantity": o.Quantity.String(), "held": f.Held.String()}
-	return numbers, o.Side == portfolio.Sell && f.Held.Less(o.Quantity)
+	quantity := f.sending(o)
+	numbers := map[string]string{"quantity": quantity.String(), "held": f.Held.String()}
+	return numbers, o.Side == portfolio.Sell && f.Held.Less(quantity)
 }
 
 func cashShort(o Order, f Facts, l Limits) (map[string]string, bool) {
 	if o.Side != portfolio.Buy {
 		return nil, false
 	}
-	cost := o.Cost(l)
+	cost := o.Cost(f.sending(o), l)
 	return map[string]string{"cost": cost.String(), "cash": f.Cash.String()}, f.Cash.Less(cost)
 }

@@ -289,6 +289,7 @@ CREATE TABLE trade_order (
     cum_qty          numeric(38,12) NOT NULL DEFAULT 0,
     leaves_qty       numeric(38,12) NOT NULL,
     exception        text NOT NULL DEFAULT '',
+    exception_detail text NOT NULL DEFAULT '',
     held_by          text NOT NULL DEFAULT '',
     sent             timestamptz,
     PRIMARY KEY (run, id),

@@ -1,0 +1,318 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"daybreak/market"
+	"daybreak/money"
+	"daybreak/orders"
+	"daybreak/portfolio"
+)
+
+// BrokerOrder is an order as the broker gets it: Quantity is what is asked for.
+type BrokerOrder struct {
+	orders.Order
+	RoutingKey string
+	Exchange   string
+}
+
+// Broker takes orders. Sending one again, with the same id, has no further effect.
+type Broker interface {
+	Send(ctx context.Context, all []BrokerOrder) error
+}
+
+// GatewayBook keeps orders between their release and the broker.
+type GatewayBook interface {
+	DeskBook
+	// ReadyHouseholds returns, by id and after a household, at most limit households with released
+	// orders that wait for no sale any more, and the runs of those orders.
+	ReadyHouseholds(ctx context.Context, after portfolio.HouseholdID, limit int) ([]portfolio.HouseholdID, []string, error)
+	// Unanswered returns, by id, at most limit orders that were sent before an instant and that the
+	// broker has said nothing about.
+	Unanswered(ctx context.Context, before time.Time, limit int) ([]BrokerOrder, error)
+	// Listen calls wake for each notification on the channels until ctx ends.
+	Listen(ctx context.Context, channels []string, wake func(channel, payload string)) error
+}
+
+// ChannelOrders is the channel that says that orders were released, or ended.
+const ChannelOrders = "daybreak_orders"
+
+// Gateway sends released orders to the broker: sales at once, purchases when the sales that fund
+// them are over, resized once to the cash there is. Every check is made before every send, in the
+// transaction that marks the order as sent; only then does the broker see it.
+type Gateway struct {
+	Book   GatewayBook
+	Broker Broker
+	Limits orders.Limits
+	Now    func() time.Time
+	Log    *slog.Logger
+	// IsOpen reports whether an exchange takes orders of a session now; nil: it does where the
+	// session is one of its calendar.
+	IsOpen func(exchange string, session market.Day) bool
+	// Sweep is how often the gateway looks without being woken; 0: every five seconds.
+	Sweep time.Duration
+}
+
+const (
+	gatewayMax      = 200             // households of one transaction
+	sweepDefault    = 5 * time.Second // net below notifications, which may be lost
+	unansweredAfter = 30 * time.Second
+	unansweredMax   = 1_000
+)
+
+// Run sends orders until ctx ends. At its start it sends again what the broker has not answered: a
+// gateway may have died between marking and sending.
+func (g *Gateway) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	wake := make(chan struct{}, 1)
+	group.Go(func() error {
+		return g.Book.Listen(ctx, []string{ChannelOrders}, func(string, string) {
+			select {
+			case wake <- struct{}{}:
+			default: // a pass is due already
+			}
+		})
+	})
+	group.Go(func() error { return g.loop(ctx, wake) })
+	return group.Wait()
+}
+
+func (g *Gateway) loop(ctx context.Context, wake <-chan struct{}) error {
+	sweep := g.Sweep
+	if sweep == 0 {
+		sweep = sweepDefault
+	}
+	tick := time.NewTicker(sweep)
+	defer tick.Stop()
+	unanswered := g.Now() // of an earlier gateway: all of them
+	for {
+		err := g.pass(ctx, unanswered)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			g.Log.Error("orders were not sent; trying again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-wake:
+			unanswered = time.Time{}
+		case <-tick.C:
+			unanswered = g.Now().Add(-unansweredAfter)
+		}
+	}
+}
+
+func (g *Gateway) pass(ctx context.Context, unanswered time.Time) error {
+	var again error
+	if !unanswered.IsZero() {
+		again = g.SendAgain(ctx, unanswered)
+	}
+	_, err := g.Pass(ctx)
+	return errors.Join(again, err)
+}
+
+// Pass sends every order that can go now and returns how many went.
+func (g *Gateway) Pass(ctx context.Context) (int, error) {
+	var after portfolio.HouseholdID
+	sent := 0
+	for {
+		households, runs, err := g.Book.ReadyHouseholds(ctx, after, gatewayMax)
+		if err != nil || len(households) == 0 {
+			return sent, err
+		}
+		n, err := g.send(ctx, DeskRequest{Households: households, Runs: runs})
+		sent += n
+		if err != nil {
+			return sent, err
+		}
+		after = households[len(households)-1]
+	}
+}
+
+// send decides about the orders of some households, marks those that go, and then sends them. What
+// is marked and not sent, because the process dies here, goes out when it is found unanswered.
+func (g *Gateway) send(ctx context.Context, r DeskRequest) (int, error) {
+	routing := map[portfolio.HouseholdID]string{}
+	moves, err := g.Book.UpdateDesk(ctx, r, func(l *DeskLoad) ([]DeskMove, error) {
+		for _, h := range l.Households {
+			routing[h.Household.ID] = h.Household.RoutingKey
+		}
+		return g.decide(l)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("mark orders as sent: %w", err)
+	}
+	var out []BrokerOrder
+	for _, m := range moves {
+		switch m.Move {
+		case MoveSend:
+			o := BrokerOrder{Order: m.Order.Order, RoutingKey: routing[m.Order.Household], Exchange: m.Order.Exchange}
+			o.Quantity = m.Quantity
+			out = append(out, o)
+		case MoveFlag:
+			g.Log.Warn("order is not sent", "order", m.Order.ID, "account", m.Order.Account, "run", m.Order.Run, "code", m.Code, "detail", m.Detail)
+		}
+	}
+	if len(out) == 0 {
+		return 0, nil
+	}
+	if err := g.Broker.Send(ctx, out); err != nil {
+		return 0, fmt.Errorf("send %d orders, which are marked and will be sent again: %w", len(out), err)
+	}
+	return len(out), nil
+}
+
+// SendAgain sends the orders that were marked before an instant and that the broker has not
+// answered; it knows those that it has by their ids.
+func (g *Gateway) SendAgain(ctx context.Context, before time.Time) error {
+	all, err := g.Book.Unanswered(ctx, before, unansweredMax)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	if err := g.Broker.Send(ctx, all); err != nil {
+		return fmt.Errorf("send %d orders again: %w", len(all), err)
+	}
+	g.Log.Info("sent orders again that the broker had not answered", "orders", len(all))
+	return nil
+}
+
+func (g *Gateway) decide(l *DeskLoad) ([]DeskMove, error) {
+	var moves []DeskMove
+	for i := range l.Households {
+		d := &sending{gateway: g, counter: newDeskCounter(l, &l.Households[i], g.Limits)}
+		if err := d.household(); err != nil {
+			return nil, err
+		}
+		moves = append(moves, d.moves...)
+	}
+	return moves, nil
+}
+
+func (g *Gateway) isOpen(exchange string, session market.Day) bool {
+	if g.IsOpen != nil {
+		return g.IsOpen(exchange, session)
+	}
+	calendar, err := market.Calendar(exchange)
+	return err == nil && calendar.IsSession(session)
+}
+
+// sending decides about one household's released orders.
+type sending struct {
+	gateway *Gateway
+	counter *deskCounter
+	moves   []DeskMove
+}
+
+// household takes the orders of each account, sales first; the purchases of an account that can go
+// now share its cash.
+func (d *sending) household() error {
+	var buys []DeskOrder
+	all := d.counter.h.Orders
+	for i, o := range all {
+		switch {
+		case !o.open() || !o.Released:
+		case o.Side == portfolio.Sell:
+			if err := d.check(o, o.Quantity); err != nil {
+				return err
+			}
+		case d.isFunded(o):
+			buys = append(buys, o)
+		}
+		if last := i+1 == len(all) || all[i+1].Account != o.Account; last {
+			if err := d.purchases(buys); err != nil {
+				return err
+			}
+			buys = nil
+		}
+	}
+	return nil
+}
+
+// isFunded reports whether the sales that a purchase waits for are over. Where all of them ended
+// with nothing sold the purchase ends too.
+func (d *sending) isFunded(o DeskOrder) bool {
+	sold := money.Zero
+	for _, id := range o.WaitsFor {
+		s, known := d.counter.sale(o.Run, id)
+		if !known {
+			continue
+		}
+		if !s.over() {
+			return false
+		}
+		sold = sold.Add(s.Progress.CumQty)
+	}
+	if len(o.WaitsFor) > 0 && sold.IsZero() {
+		d.add(DeskMove{Move: MoveCancel, Order: o, Code: CodeFundingFailed, Detail: "no share of the sales that were to fund it was sold"})
+		return false
+	}
+	return true
+}
+
+// purchases sends the purchases of one account, each cut by the same share where the cash there is
+// does not do for all.
+func (d *sending) purchases(buys []DeskOrder) error {
+	if len(buys) == 0 {
+		return nil
+	}
+	limits, account := d.gateway.Limits, d.counter.account(buys[0].Account)
+	wanted := money.Zero
+	for _, o := range buys {
+		wanted = wanted.Add(o.Cost(o.Quantity, limits))
+	}
+	cash := d.counter.cash[account.ID]
+	policy := account.Policy.WithDefaults()
+	for _, o := range buys {
+		quantity := o.Quantity
+		if cash.Less(wanted) {
+			quantity = resized(o, money.Max(cash, money.Zero), wanted, limits, policy.WholeShares)
+		}
+		if least := quantity.Mul(o.Price).Mul(o.FX); quantity.IsZero() || quantity != o.Quantity && least.Less(policy.MinTrade) {
+			d.add(DeskMove{Move: MoveCancel, Order: o, Code: CodeTooSmall,
+				Detail: fmt.Sprintf("the account has %s for purchases of %s; its least trade is %s", cash, wanted, policy.MinTrade)})
+			continue
+		}
+		if err := d.check(o, quantity); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resized returns the quantity of a purchase that its share of the cash pays, less the buffer,
+// rounded down to what can be traded.
+func resized(o DeskOrder, cash, wanted money.Dec, l orders.Limits, wholeShares bool) money.Dec {
+	places := 4
+	if wholeShares {
+		places = 0
+	}
+	usable := cash.Mul(money.One.Sub(l.CashBuffer))
+	return money.Min(o.Quantity.MulDiv(usable, wanted).RoundDown(places), o.Quantity)
+}
+
+// check sends a quantity of an order where no check stops it.
+func (d *sending) check(o DeskOrder, quantity money.Dec) error {
+	facts, err := d.counter.facts(o, quantity, d.gateway.isOpen)
+	if err != nil {
+		return err
+	}
+	v := orders.Check(orders.BeforeSending, o.Order, facts, d.gateway.Limits)
+	switch {
+	case v == nil:
+		d.counter.send(o, quantity)
+		d.add(DeskMove{Move: MoveSend, Order: o, Quantity: quantity})
+	case !v.Passing():
+		d.add(DeskMove{Move: MoveFlag, Order: o, Code: v.Code, Detail: numbersText(v.Numbers)})
+	}
+	return nil
+}
+
+func (d *sending) add(m DeskMove) { d.moves = append(d.moves, m) }

@@ -1,0 +1,241 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"daybreak/market"
+	"daybreak/money"
+	"daybreak/orders"
+	"daybreak/portfolio"
+	"daybreak/region"
+)
+
+// DeskBook keeps orders on their way to the broker.
+type DeskBook interface {
+	ReviewBook
+	// UpdateDesk locks the households in order of id, loads what the desk sees, calls decide once
+	// and saves its moves in one transaction. It returns the moves that took effect: an order that
+	// was sent, held or rejected meanwhile stays as it is.
+	UpdateDesk(ctx context.Context, r DeskRequest, decide func(*DeskLoad) ([]DeskMove, error)) ([]DeskMove, error)
+	// StartSubmit records who submits which set, before the first order of it is released.
+	StartSubmit(ctx context.Context, a Act, f Frozen) error
+}
+
+// Submit hands approved orders to the gateway, after it has checked again what moved since the plan.
+type Submit struct {
+	Book   DeskBook
+	Limits orders.Limits
+}
+
+// SubmitResult is what a submission came to.
+type SubmitResult struct {
+	Run      string               `json:"run"`
+	Orders   int                  `json:"orders"` // released
+	Notional map[string]money.Dec `json:"notional"`
+	Stale    []Flag               `json:"stale,omitempty"` // no longer hold, and are not sent
+}
+
+// submitMax bounds the households of one transaction.
+const submitMax = 200
+
+// Submit releases the approved orders of a run that match. Doing it twice changes nothing. Where it
+// stops halfway, the orders released so far are sent, and a second call goes on.
+func (s Submit) Submit(ctx context.Context, a Act) (SubmitResult, error) {
+	run, err := s.Book.Run(ctx, a.Run)
+	if err != nil {
+		return SubmitResult{}, err
+	}
+	if run.State == RunCanceled {
+		return SubmitResult{}, fmt.Errorf("run %s is canceled: %w", run.ID, ErrState)
+	}
+	result := SubmitResult{Run: run.ID, Notional: map[string]money.Dec{}}
+	chosen, err := s.choose(ctx, a)
+	if err != nil || len(chosen.ids) == 0 {
+		return result, err
+	}
+	if err := s.Book.StartSubmit(ctx, a, chosen.frozen); err != nil {
+		return result, fmt.Errorf("run %s: submit: %w", run.ID, err)
+	}
+	for i := 0; i < len(chosen.households); i += submitMax {
+		request := DeskRequest{Households: chosen.households[i:min(i+submitMax, len(chosen.households))], Runs: []string{run.ID}, WithTax: true}
+		moves, err := s.Book.UpdateDesk(ctx, request, func(l *DeskLoad) ([]DeskMove, error) { return s.decide(l, run.ID, chosen.ids) })
+		if err != nil {
+			return result, fmt.Errorf("run %s: submit: %w", run.ID, err)
+		}
+		result.add(moves)
+	}
+	return result, nil
+}
+
+func (r *SubmitResult) add(moves []DeskMove) {
+	for _, m := range moves {
+		if m.Move == MoveFlag {
+			r.Stale = append(r.Stale, Flag{Order: m.Order.ID, Code: m.Code, Numbers: map[string]string{"because": m.Detail}})
+			continue
+		}
+		r.Orders++
+		r.Notional[string(m.Order.Currency)] = r.Notional[string(m.Order.Currency)].Add(m.Order.Notional)
+	}
+}
+
+// submission is the set of orders that a submission is about.
+type submission struct {
+	ids        map[orders.ID]bool
+	households []portfolio.HouseholdID
+	frozen     Frozen
+}
+
+// choose returns the approved orders that match and were not released yet.
+func (s Submit) choose(ctx context.Context, a Act) (submission, error) {
+	chosen := submission{ids: map[orders.ID]bool{}}
+	var leaves []orders.Leaf
+	notional := map[string]money.Dec{}
+	matched := 0
+	err := s.Book.ReadReview(ctx, a.Run, func(o ReviewOrder) error {
+		ok, err := a.chooses(o)
+		if err != nil || !ok {
+			return err
+		}
+		matched++
+		if o.Review() == ReviewApproved {
+			chosen.ids[o.ID] = true
+			chosen.households = append(chosen.households, o.Household)
+			leaves = append(leaves, orders.Leaf{ID: o.ID, Content: o.ContentHash})
+			notional[string(o.Currency)] = notional[string(o.Currency)].Add(o.Notional)
+		}
+		return nil
+	})
+	if err == nil && matched == 0 {
+		err = fmt.Errorf("no order matches: %w", ErrNotFound)
+	}
+	if err != nil {
+		return chosen, fmt.Errorf("run %s: submit: %w", a.Run, err)
+	}
+	chosen.households = sortedIDs(chosen.households)
+	chosen.frozen = Frozen{Orders: len(leaves), Notional: notional, Root: orders.Root(leaves)}
+	return chosen, nil
+}
+
+func (s Submit) decide(l *DeskLoad, run string, ids map[orders.ID]bool) ([]DeskMove, error) {
+	var moves []DeskMove
+	for i := range l.Households {
+		h := &l.Households[i]
+		c := newDeskCounter(l, h, s.Limits)
+		for _, o := range h.Orders {
+			if o.Run != run || !ids[o.ID] || !o.open() || o.Released || o.Approval.Approver == "" {
+				continue
+			}
+			m := DeskMove{Move: MoveRelease, Order: o}
+			if o.BookVersion != h.Version {
+				because, err := c.stale(o)
+				if err != nil {
+					return nil, err
+				}
+				if because != "" {
+					m.Move, m.Code, m.Detail = MoveFlag, CodeStale, because
+				}
+			}
+			moves = append(moves, m)
+		}
+	}
+	return moves, nil
+}
+
+// stale returns why an order that was planned on an earlier book no longer holds, or "".
+func (c *deskCounter) stale(o DeskOrder) (string, error) {
+	taxDay, err := c.taxDay(o)
+	if err != nil {
+		return "", err
+	}
+	reference := c.load.References[ReferenceKey{o.Symbol, o.Session}]
+	if away := o.LimitPrice.Sub(reference.Price).Abs(); reference.Price.Mul(c.limits.CollarMax).Less(away) {
+		return fmt.Sprintf("the reference price is %s, the order's limit %s", reference.Price, o.LimitPrice), nil
+	}
+	if o.Side == portfolio.Sell {
+		return c.staleSale(o, taxDay)
+	}
+	return c.stalePurchase(o, taxDay), nil
+}
+
+func (c *deskCounter) stalePurchase(o DeskOrder, taxDay market.Day) string {
+	for _, l := range c.h.Locks {
+		if l.Property == o.Property && taxDay <= l.Until {
+			return fmt.Sprintf("%s is locked through %s by order %s", l.Property, l.Until, l.Order)
+		}
+	}
+	cost := o.Cost(o.Quantity, c.limits)
+	if len(o.WaitsFor) == 0 && c.cash[o.Account].Less(cost) {
+		return fmt.Sprintf("it costs %s and the account has %s", cost, c.cash[o.Account])
+	}
+	return ""
+}
+
+// staleSale looks at what the account holds, at the lots that the sale names, and at what a loss
+// that it was to harvest would be denied now.
+func (c *deskCounter) staleSale(o DeskOrder, taxDay market.Day) (string, error) {
+	if held := c.held[heldKey{o.Account, o.Symbol}]; held.Less(o.Quantity) {
+		return fmt.Sprintf("it sells %s and the account has %s", o.Quantity, held), nil
+	}
+	if c.h.Tax == nil {
+		return "", nil
+	}
+	rules, err := c.load.rulesOf(c.h.Household.Region)
+	if err != nil {
+		return "", err
+	}
+	book, err := region.Fold(rules, region.ScopeOf(c.h.Household, c.load.Identical), c.h.Tax.Tax, c.h.Tax.Events)
+	switch {
+	case errors.Is(err, region.ErrVoid), errors.Is(err, region.ErrLate), errors.Is(err, region.ErrEvent):
+		return "the tax book cannot be folded: " + err.Error(), nil
+	case err != nil:
+		return "", err
+	}
+	if because := lotsMissing(book, o); because != "" || !o.Harvests {
+		return because, nil
+	}
+	if o.AccountCurrency != rules.Home {
+		return "", nil // the order carries no rate of the home currency; what is denied is seen when it is planned again
+	}
+	return c.denied(book, o, taxDay)
+}
+
+// lotsMissing returns which lot of a sale has fewer shares than the sale names, or "".
+func lotsMissing(book *region.Book, o DeskOrder) string {
+	held := map[string]money.Rat{}
+	for _, h := range book.Holdings(o.Account) {
+		if h.Symbol == o.Symbol {
+			held[h.Lot] = held[h.Lot].Add(h.Shares)
+		}
+	}
+	for _, l := range o.Lots {
+		if held[l.Lot].Less(money.RatDec(l.Shares)) {
+			return fmt.Sprintf("it sells %s of lot %s and the lot has %s", l.Shares, l.Lot, held[l.Lot])
+		}
+	}
+	return ""
+}
+
+// denied returns what part of a harvested loss would be denied now, or "".
+func (c *deskCounter) denied(book *region.Book, o DeskOrder, taxDay market.Day) (string, error) {
+	account := c.account(o.Account)
+	sale := region.Event{
+		ID: "~" + string(o.ID), Kind: region.Sell, Day: o.Session, Settle: taxDay, Seq: c.h.Version + 1, Owner: account.Owner,
+		Account: account.ID, AccountType: account.Type, Symbol: o.Symbol, Shares: money.RatDec(o.Quantity), Amount: o.Notional,
+		Currency: o.Currency, FX: o.FX, Order: string(o.ID),
+	}
+	for _, l := range o.Lots {
+		sale.Lots = append(sale.Lots, region.LotShares{Lot: l.Lot, Shares: money.RatDec(l.Shares)})
+	}
+	outcomes, err := book.Would([]region.Event{sale})
+	if err != nil {
+		return "the tax book cannot take the sale: " + err.Error(), nil
+	}
+	for _, s := range outcomes {
+		if s.Denied.Sign() > 0 {
+			return fmt.Sprintf("%s of its loss would be denied", s.Denied), nil
+		}
+	}
+	return "", nil
+}
