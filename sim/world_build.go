@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"daybreak/market"
@@ -153,19 +154,23 @@ func (b *builder) flush(ctx context.Context) error {
 	if len(b.batch) == 0 {
 		return nil
 	}
-	standings, err := b.store.AddHouseholds(ctx, b.batch, b.known)
+	// A look before: nothing of a transaction is stored where a household is in the way.
+	standings, err := b.store.HouseholdStandings(ctx, b.batch)
 	if err != nil {
 		return err
 	}
+	if i := slices.Index(standings, pipeline.StandingConflict); i >= 0 {
+		return fmt.Errorf("household %s or one of its accounts is in the book from elsewhere; make the world in a database of its own: %w",
+			b.batch[i].Household.ID, pipeline.ErrState)
+	}
+	if standings, err = b.store.AddHouseholds(ctx, b.batch, b.known); err != nil {
+		return err
+	}
 	for i, p := range b.batch {
-		h := p.Household
-		switch standings[i] {
-		case pipeline.StandingConflict:
-			return fmt.Errorf("household %s is in the book from elsewhere; make the world in a database of its own: %w", h.ID, pipeline.ErrState)
-		case pipeline.StandingSame:
+		if standings[i] == pipeline.StandingSame {
 			b.summary.Unchanged++
 		}
-		b.summary.add(h.Region, p.PlantedFault, len(h.Owners), len(h.Accounts), p.EventCount)
+		b.summary.add(p.Household.Region, p.PlantedFault, len(p.Household.Owners), len(p.Household.Accounts), p.EventCount)
 	}
 	b.batch, b.size = b.batch[:0], 0
 	if b.progress != nil {
