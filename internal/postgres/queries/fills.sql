@@ -138,7 +138,7 @@ WHERE x.account = n.account
 
 -- name: OpenExceptions
 INSERT INTO book_exception (household, account, code, subject, detail, owner, opened, closed)
-SELECT household, account, code, subject, detail, 'operations', $6, CASE WHEN healed THEN $6 END
+SELECT household, account, code, subject, detail, 'operations', $6::timestamptz, CASE WHEN healed THEN $6::timestamptz END
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $7::boolean[])
     WITH ORDINALITY AS n (household, account, code, subject, detail, healed, place)
 ORDER BY place
