@@ -144,7 +144,7 @@ func (l *life) collect(a *living, day int) {
 		shares := amount * centsScale / price
 		if a.policy.DRIP && shares > 0 {
 			spent := min(cents(price, shares), amount)
-			l.acquire(a, region.Drip, p.security, day, shares, spent)
+			l.acquire(a, region.Drip, trade{p.security, day, shares, spent})
 			amount -= spent
 		}
 		a.cash += convert(amount, l.rate(a, p.security, day))
@@ -276,22 +276,29 @@ func (l *life) buy(a *living, security int, budget int64, day int) {
 	}
 	amount := cents(price, shares)
 	a.cash -= convert(amount+a.commission, rate)
-	l.acquire(a, region.Buy, security, day, shares, amount)
+	l.acquire(a, region.Buy, trade{security, day, shares, amount})
+}
+
+// trade is what a purchase comes to: shares in ten-thousandths, the amount in cents of the
+// security's currency.
+type trade struct {
+	security, day  int
+	shares, amount int64
 }
 
 // acquire books a purchase or a reinvestment; the money is the caller's matter.
-func (l *life) acquire(a *living, kind region.Kind, security, day int, shares, amount int64) {
-	e := l.event(a, kind, security, day)
-	e.Shares, e.Amount = rat(shares), money.FromUnits(amount, 2)
-	paid := amount
+func (l *life) acquire(a *living, kind region.Kind, t trade) {
+	e := l.event(a, kind, t.security, t.day)
+	e.Shares, e.Amount = rat(t.shares), money.FromUnits(t.amount, 2)
+	paid := t.amount
 	if kind == region.Buy {
 		e.Commission = money.FromUnits(a.commission, 2)
 		paid += a.commission
 	}
-	a.shares[security] += shares
-	a.cost[security] += convert(paid, l.rate(a, security, day))
+	a.shares[t.security] += t.shares
+	a.cost[t.security] += convert(paid, l.rate(a, t.security, t.day))
 	if a.lots != nil {
-		a.lots[security] = append(a.lots[security], lot{id: e.ID, day: day, price: share(amount, centsScale, shares), shares: shares})
+		a.lots[t.security] = append(a.lots[t.security], lot{id: e.ID, day: t.day, price: share(t.amount, centsScale, t.shares), shares: t.shares})
 	}
 	l.events = append(l.events, e)
 }
