@@ -14,7 +14,7 @@ type bounder struct {
 	mask  []uint8
 	order []int32
 	cuts  []cut
-	y     []float64
+	mu    []float64
 }
 
 // cut is a point of an item's trade where its slope jumps: t <= 0, cost there, and slope of the cost
@@ -23,12 +23,12 @@ type cut struct{ t, cost, slope float64 }
 
 // tree returns the least bound over the open nodes: for each the dual function at the node's dual
 // point over the pieces that the node allows.
-func (v *bounder) tree(s *search, all []uint8, region int32) float64 {
+func (v *bounder) tree(s *search, all []uint8, variant int32) float64 {
 	least := math.Inf(1)
 	dim := v.p.factors + v.p.rows
 	for k := range s.nodes {
 		n := &s.nodes[k]
-		if !n.isOpen || n.region != region {
+		if !n.isOpen || n.variant != variant {
 			continue
 		}
 		v.mask = append(v.mask[:0], all...)
@@ -41,36 +41,37 @@ func (v *bounder) tree(s *search, all []uint8, region int32) float64 {
 }
 
 // at returns the dual function at one point: a lower bound of every solution within the mask.
-// A negative multiplier would prove nothing, so it counts as 0.
+// A multiplier out of its range would prove nothing, so it counts as the end it passed.
 func (v *bounder) at(dual []float64, mask []uint8) float64 {
 	p := v.p
 	sum := p.constant
 	for _, z := range dual[:p.factors] {
 		sum -= float64(z*z) / (4 * p.aversion)
 	}
-	mu := dual[p.factors:]
-	for r, m := range mu {
-		sum -= float64(max(m, 0) * p.limit[r])
+	v.mu = v.mu[:0]
+	for r, m := range dual[p.factors:] {
+		v.mu = append(v.mu, min(max(m, 0), p.cap[r]))
+		sum -= float64(v.mu[r] * p.limit[r])
 	}
 	for i := range p.items {
-		sum += v.item(i, dual[:p.factors], mu, mask[i])
+		sum += v.item(i, dual[:p.factors], mask[i])
 	}
 	return sum
 }
 
 // item returns the least that item i adds at these prices.
-func (v *bounder) item(i int, z, mu []float64, mask uint8) float64 {
+func (v *bounder) item(i int, z []float64, mask uint8) float64 {
 	p := v.p
 	exposure := 0.0
 	for k, price := range z {
 		exposure += float64(price * p.load[i*p.factors+k])
 	}
 	buy, sell := p.buyCost[i], p.sellCost[i]
-	for r, m := range mu {
-		buy += float64(max(m, 0) * p.buyRow[i*p.rows+r])
-		sell += float64(max(m, 0) * p.sellRow[i*p.rows+r])
+	for r, m := range v.mu {
+		buy += float64(m * p.buyRow[i*p.rows+r])
+		sell += float64(m * p.sellRow[i*p.rows+r])
 	}
-	v.list(i, mu, sell)
+	v.list(i, sell)
 	least := math.Inf(1)
 	for j := range piecesMax {
 		if mask>>j&1 == 0 {
@@ -97,7 +98,7 @@ func (v *bounder) item(i int, z, mu []float64, mask uint8) float64 {
 }
 
 // list sets the cuts of item i's sales, the cheapest lot first.
-func (v *bounder) list(i int, mu []float64, sell float64) {
+func (v *bounder) list(i int, sell float64) {
 	p := v.p
 	first, end := p.lots.first[i], p.lots.first[i+1]
 	v.order = v.order[:0]
@@ -106,13 +107,13 @@ func (v *bounder) list(i int, mu []float64, sell float64) {
 	}
 	if p.isClassed {
 		slices.SortStableFunc(v.order, func(a, b int32) int {
-			return compare(v.slope(a, mu, sell), v.slope(b, mu, sell))
+			return compare(v.slope(a, sell), v.slope(b, sell))
 		})
 	}
 	v.cuts = v.cuts[:0]
 	at := cut{}
 	for _, l := range v.order {
-		at.slope = v.slope(l, mu, sell)
+		at.slope = v.slope(l, sell)
 		v.cuts = append(v.cuts, at)
 		at.t -= p.lots.value[l]
 		at.cost += float64(p.lots.value[l] * at.slope)
@@ -130,13 +131,13 @@ func compare(a, b float64) int {
 }
 
 // slope is what a unit sold of lot l costs.
-func (v *bounder) slope(l int32, mu []float64, sell float64) float64 {
+func (v *bounder) slope(l int32, sell float64) float64 {
 	p := v.p
 	class := int(p.lots.class[l])
 	rate := p.rate[class]
 	if p.isClassed {
-		for r, m := range mu {
-			rate += float64(max(m, 0) * p.classRow[r*classes+class])
+		for r, m := range v.mu {
+			rate += float64(m * p.classRow[r*classes+class])
 		}
 	}
 	return float64(rate*p.lots.gain[l]) + sell

@@ -10,23 +10,23 @@ const (
 	cutMost       = 0.7
 	noise         = 1e-15 // relative size of rounding in the dual value
 	climbStepsMax = 200
+	snap          = 1e-14 // of a multiplier to an end of its range
 )
 
 // climber maximises the dual by Newton's method in one dimension a factor and a row. It keeps the
 // curvature matrix between calls and changes it only for the items whose curvature changed.
 type climber struct {
-	p           *problem
-	now, next   *dualPoint
-	curvature   []float64 // dim × dim, lower half, factors and mixed part as of omega and kappa below
-	omega       []float64
-	kappa       []float64
-	factor      []float64 // Cholesky factor of the same shape
-	step        []float64
-	isHeld      []bool
-	memory      [2]dualPoint
-	iterations  int
-	evaluations int
-	highest     struct { // bound seen since the caller reset its value, and where
+	p          *problem
+	now, next  *dualPoint
+	curvature  []float64 // dim × dim, lower half, factors and mixed part as of omega and kappa below
+	omega      []float64
+	kappa      []float64
+	factor     []float64 // Cholesky factor of the same shape
+	step       []float64
+	isHeld     []bool
+	memory     [2]dualPoint
+	iterations int
+	highest    struct { // bound seen since the caller reset its value, and where
 		value float64
 		dual  []float64
 	}
@@ -73,21 +73,18 @@ func (c *climber) climb(mask []uint8, eps float64, until stop) bool {
 		if c.now.hard >= until.cutoff {
 			return false
 		}
-		if c.residual() < until.gradient {
+		if p.residual(c.now) < until.gradient {
 			return true
 		}
 		c.updateCurvature()
 		c.solveStep()
 		if !c.advance(mask, eps) {
-			return c.residual() < 1e3*until.gradient
+			return p.residual(c.now) < 1e3*until.gradient
 		}
 		c.iterations++
 	}
 	return false
 }
-
-// residual is the largest entry of the gradient, projected where a multiplier is 0.
-func (c *climber) residual() float64 { return residualOf(c.now, c.p.factors) }
 
 // updateCurvature brings the curvature matrix to the items' omega and kappa at c.now.
 func (c *climber) updateCurvature() {
@@ -110,22 +107,22 @@ func (c *climber) updateCurvature() {
 	}
 }
 
-// solveStep solves curvature · step = gradient. A multiplier that is 0 and would fall is held,
-// and the step solved again, so that a short enough step keeps all of them at 0 or above.
+// solveStep solves curvature · step = gradient. A multiplier at an end of its range that would
+// leave it is held, and the step solved again, so that a short enough step keeps all in range.
 func (c *climber) solveStep() {
 	p, d := c.p, c.now
 	for j := p.factors; j < len(d.dual); j++ {
-		c.isHeld[j] = d.dual[j] <= 0 && d.gradient[j] < 0
+		c.isHeld[j] = p.leaves(j, d.dual[j], d.gradient[j])
 	}
 	for range p.rows {
 		c.solveFree()
-		falls := false
+		isOut := false
 		for j := p.factors; j < len(d.dual); j++ {
-			if d.dual[j] <= 0 && c.step[j] < 0 {
-				c.isHeld[j], falls = true, true
+			if p.leaves(j, d.dual[j], c.step[j]) {
+				c.isHeld[j], isOut = true, true
 			}
 		}
-		if !falls {
+		if !isOut {
 			return
 		}
 	}
@@ -169,8 +166,8 @@ func (c *climber) hold(j int) {
 }
 
 // advance moves along the step until the dual has risen enough. A step that is too long is cut
-// where a line through the two slopes along it crosses zero; multipliers that would fall below 0
-// stop there, and where that does not help, the whole step stops at the first of them.
+// where a line through the two slopes along it crosses zero; multipliers that would leave their
+// range stop at its end, and where that does not help, the whole step stops at the first of them.
 func (c *climber) advance(mask []uint8, eps float64) bool {
 	d, e := c.now, c.next
 	length := 1.0
@@ -180,51 +177,72 @@ func (c *climber) advance(mask []uint8, eps float64) bool {
 		before, after := 0.0, 0.0
 		for j, g := range d.gradient {
 			e.dual[j] = d.dual[j] + float64(length*c.step[j])
-			if j >= c.p.factors && e.dual[j] < 0 {
-				e.dual[j] = 0
+			if j >= c.p.factors {
+				e.dual[j] = inRange(e.dual[j], c.p.cap[j-c.p.factors])
 			}
 			before += float64(g * (e.dual[j] - d.dual[j]))
 		}
 		c.p.evaluate(e, mask, eps)
 		if e.soft >= d.soft+float64(riseMin*before)-floor && before > 0 {
 			c.now, c.next = e, d
-			return before > floor/8 || c.residual() < residualOf(d, c.p.factors)
+			return before > floor/8 || c.p.residual(e) < c.p.residual(d)
 		}
 		for j, g := range e.gradient {
 			after += float64(g * (e.dual[j] - d.dual[j]))
 		}
-		cut := cutMost
-		if before > after {
-			cut = min(max(before/(before-after), cutLeast), cutMost)
-		}
-		if length > longest && length*cut <= longest || length > longest && before <= 0 {
+		switch {
+		case length > longest:
 			length = longest
-			continue
+		case before > after:
+			length *= min(max(before/(before-after), cutLeast), cutMost)
+		default:
+			length *= cutMost
 		}
-		length *= cut
 	}
 	return false
 }
 
-// longest is the part of the step, at most 1, that keeps every multiplier at 0 or above.
+// inRange moves a multiplier that is out of its range, or all but at an end of it, to that end.
+func inRange(m, most float64) float64 {
+	switch {
+	case m < snap:
+		return 0
+	case m > most-snap:
+		return most
+	}
+	return m
+}
+
+// longest is the part of the step, at most 1, that keeps every multiplier in its range.
 func (c *climber) longest() float64 {
 	most := 1.0
 	for j := c.p.factors; j < len(c.step); j++ {
-		if c.step[j] < 0 {
-			most = min(most, -c.now.dual[j]/c.step[j])
+		switch by := c.step[j]; {
+		case by < 0:
+			most = min(most, -c.now.dual[j]/by)
+		case by > 0:
+			most = min(most, (c.p.cap[j-c.p.factors]-c.now.dual[j])/by)
 		}
 	}
 	return most
 }
 
-func residualOf(d *dualPoint, factors int) float64 {
+// residual is the largest entry of the gradient, but for multipliers at an end of their range that
+// would leave it.
+func (p *problem) residual(d *dualPoint) float64 {
 	worst := 0.0
 	for j, g := range d.gradient {
-		if j < factors || d.dual[j] > 0 || g > 0 {
-			worst = math.Max(worst, math.Abs(g))
+		if !p.leaves(j, d.dual[j], g) {
+			worst = max(worst, math.Abs(g))
 		}
 	}
 	return worst
+}
+
+// leaves reports whether entry j of a dual vector is a multiplier at an end of its range that a
+// change by the sign of by would take out of it.
+func (p *problem) leaves(j int, at, by float64) bool {
+	return j >= p.factors && (at <= 0 && by < 0 || at >= p.cap[j-p.factors] && by > 0)
 }
 
 // cholesky replaces the lower half of the symmetric matrix a, rows of length n, by its factor.

@@ -119,6 +119,7 @@ func (b *book) shape(p *problem) {
 		*s = resize(*s, p.items)
 	}
 	p.buyRow, p.sellRow = resize(p.buyRow, p.items*p.rows), resize(p.sellRow, p.items*p.rows)
+	p.cap = resize(p.cap, p.rows)
 	p.limit, p.classRow = resize(p.limit, p.rows), resize(p.classRow, p.rows*classes)
 	p.piece = resize(p.piece, p.items*piecesMax)
 	p.all, p.fixed = resize(p.all, p.items), resize(p.fixed, p.items)
@@ -159,6 +160,7 @@ func (b *book) fillLots(p *problem) {
 	for j := range b.a.Balances {
 		p.lots.first[n+j] = next
 		p.lots.value[next], p.lots.source[next] = conversionMax, -1
+		p.lots.gain[next], p.lots.tax[next], p.lots.class[next] = 0, 0, longTerm
 		next++
 	}
 	p.lots.first[p.items] = next
@@ -287,7 +289,7 @@ func (b *book) fillItems(p *problem) {
 	for _, c := range b.cash {
 		idle += c.Float() / b.worth
 	}
-	p.constant, p.regional = float64(d*idle), 0
+	p.constant, p.ofVariant = float64(d*idle), 0
 }
 
 // bounds returns the least and largest trade of item i.

@@ -1,14 +1,16 @@
 package optimum
 
 // objective returns the objective of the trades of d, which belong to one piece an item, and
-// reports whether they keep all rows.
+// reports whether they keep all hard rows.
 func (p *problem) objective(d *dualPoint) (float64, bool) {
+	f := p.constant
 	for r, sum := range d.rowSum {
-		if sum > p.limit[r]+feasible {
+		over := sum - p.limit[r]
+		if over > feasible && p.cap[r] == infinite {
 			return 0, false
 		}
+		f += p.penalty(r, over)
 	}
-	f := p.constant
 	for k, z := range d.dual[:p.factors] {
 		y := d.gradient[k] + z/(2*p.aversion)
 		f += float64(float64(p.aversion*y) * y)
@@ -18,6 +20,14 @@ func (p *problem) objective(d *dualPoint) (float64, bool) {
 		f += float64(float64(0.5*p.curve[i]*x)*x) + p.tradeCost(i, t)
 	}
 	return f, true
+}
+
+// penalty is what passing the limit of row r by over costs; 0 for a hard row.
+func (p *problem) penalty(r int, over float64) float64 {
+	if over <= 0 || p.cap[r] == infinite {
+		return 0
+	}
+	return p.cap[r] * over
 }
 
 // tradeCost returns cost and tax of trade t of item i, lots sold in the order at hand.

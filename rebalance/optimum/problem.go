@@ -22,19 +22,20 @@ type piece struct{ lo, hi float64 }
 //	minimise  G·|load'x|² + Σ curve/2·x² + Σ buyCost·t⁺ + Σ (tax + sellCost)·u + constant
 //	subject   Σ buyRow·t⁺ + Σ sellRow·s + Σ classRow·gain·u ≤ limit, t within one piece an item
 //
-// where u is what is sold of a lot and s the sum of u over the lots of an item. The lots of an
+// where a row with a finite cap may be passed at that price a unit; u is what is sold of a lot and s the sum of u over the lots of an item. The lots of an
 // item come in ascending tax a unit, so the cheapest is sold first.
 type problem struct {
 	items, factors, rows int
 	aversion             float64   // G
 	constant             float64   // part of the objective that no trade changes
-	regional             float64   // part of constant that belongs to a region of net gains
+	ofVariant            float64   // part of constant that belongs to a variant of the tax
 	load                 []float64 // items × factors
 	curve                []float64 // 2·G·specific variance, > 0
 	start                []float64 // weight held less weight wanted
 	buyCost, sellCost    []float64 // a unit of trade, tax left out
 	buyRow, sellRow      []float64 // items × rows, a unit of trade
 	limit                []float64 // by row
+	cap                  []float64 // by row, the price of a unit over the limit; +Inf where the limit is hard
 	classRow             []float64 // rows × classes, a unit of realised gain
 	rate                 [classes]float64
 	isClassed            bool // a row counts gains, so the order of lots depends on its multiplier

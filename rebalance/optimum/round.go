@@ -150,7 +150,14 @@ func (r *rounder) loss(i int, n int64) float64 {
 	by, x := t-r.trade[i], p.start[i]+r.trade[i]
 	load := p.load[i*p.factors : (i+1)*p.factors]
 	risk := float64(p.aversion*by) * (2*dot(load, r.exposure) + float64(by*dot(load, load)))
-	return risk + float64(0.5*p.curve[i]*by)*(2*x+by) + (p.tradeCost(i, t) - p.tradeCost(i, r.trade[i]))
+	cost := p.tradeCost(i, t) - p.tradeCost(i, r.trade[i])
+	if p.isClassed {
+		for k, v := range r.rowSum {
+			after := v + p.rowOf(i, k, t) - p.rowOf(i, k, r.trade[i])
+			cost += p.penalty(k, after-p.limit[k]) - p.penalty(k, v-p.limit[k])
+		}
+	}
+	return risk + float64(0.5*p.curve[i]*by)*(2*x+by) + cost
 }
 
 // move trades n ticks of item i instead.
@@ -172,7 +179,7 @@ func (r *rounder) excess(i int, n int64) float64 {
 		if i >= 0 {
 			v += r.p.rowOf(i, k, r.value(i, n)) - r.p.rowOf(i, k, r.trade[i])
 		}
-		if over := v + r.short[k] - r.p.limit[k]; over > rowSlack {
+		if over := v + r.short[k] - r.p.limit[k]; over > rowSlack && r.p.cap[k] == infinite {
 			sum += over
 		}
 	}

@@ -3,9 +3,7 @@ package optimum
 import "math"
 
 // Rows come in this order: the account's cash, each further balance, the ceiling of cash, each
-// group's upper and lower bound, the budget of gains, two rows of the sign region.
-
-const regionRows = 2
+// group's upper and lower bound, the budget of gains, two rows of the net gains.
 
 func (b *book) rows() int {
 	n := 1 + len(b.a.Balances)
@@ -19,7 +17,7 @@ func (b *book) rows() int {
 		n++
 	}
 	if b.a.Gains.IsNetted {
-		n += regionRows
+		n += netRows
 	}
 	return n
 }
@@ -54,6 +52,9 @@ func (b *book) needs() {
 }
 
 func (b *book) fillRows(p *problem) {
+	for r := range p.cap {
+		p.cap[r] = infinite
+	}
 	for r, cash := range b.cash {
 		p.limit[r] = cash.Sub(b.need[r]).Float() / b.worth
 	}
@@ -98,27 +99,30 @@ func (b *book) fillGroup(p *problem, r int, g Group) int {
 	return r
 }
 
-// region is a part of the plane of net gains, short and long, in which tax is linear.
-type region struct {
-	rate [classes]float64
-	sign [regionRows][classes]float64 // sign · (short, long) <= 0
+// variant is a convex tax of the year that is nowhere below the true one; the true one is the
+// least of the variants. Tax is rate·net gain + Σ cap·max(0, row of the net gains).
+type variant struct {
+	rate float64
+	cap  [netRows]float64
 }
 
-// regions returns where tax is linear. With short and long both net gains each has its rate; a net
-// loss of one is set against the other; a net loss of both together is worth the loss rate.
-func (b *book) regions(p *problem) []region {
-	short, long, loss := p.rate[shortTerm], p.rate[longTerm], b.a.Gains.LossRate.Float()
-	bothGain := region{[classes]float64{short, long}, [regionRows][classes]float64{{-1, 0}, {0, -1}}}
-	netLoss := region{[classes]float64{loss, loss}, [regionRows][classes]float64{{1, 1}, {0, 0}}}
+// netRows are the rows of a variant: all net gains, short-term net gains.
+const netRows = 2
+
+var netRow = [netRows][classes]float64{{1, 1}, {1, 0}}
+
+// variants returns the convex taxes whose least is the tax of the year. With N = short + long net
+// gain and rates short >= long >= loss, tax is
+//
+//	loss·N + (long − loss)·max(0, N) + (short − long)·max(0, min(short, N))
+//
+// and the last term is the lesser of max(0, short) and max(0, N), each convex.
+func (b *book) variants(p *problem) []variant {
+	short, long, loss := b.o.ShortRate, b.o.LongRate, b.a.Gains.LossRate.Float()
 	if b.realised[shortTerm] == 0 && !hasClass(p, shortTerm) {
-		return []region{bothGain, netLoss}
+		return []variant{{loss, [netRows]float64{long - loss, 0}}}
 	}
-	return []region{
-		bothGain,
-		{[classes]float64{long, long}, [regionRows][classes]float64{{1, 0}, {-1, -1}}},
-		{[classes]float64{short, short}, [regionRows][classes]float64{{0, 1}, {-1, -1}}},
-		netLoss,
-	}
+	return []variant{{loss, [netRows]float64{long - loss, short - long}}, {loss, [netRows]float64{short - loss, 0}}}
 }
 
 func hasClass(p *problem, class uint8) bool {
@@ -130,24 +134,22 @@ func hasClass(p *problem, class uint8) bool {
 	return false
 }
 
-// enter makes p the problem of one region; spent is the tax on what is realised already.
-func (b *book) enter(p *problem, g region, spent float64) {
-	p.rate = g.rate
-	first := p.rows - regionRows
-	for r, sign := range g.sign {
+// enter makes p the problem of one variant; spent is the tax on what is realised already.
+func (b *book) enter(p *problem, v variant, spent float64) {
+	p.rate = [classes]float64{v.rate, v.rate}
+	first := p.rows - netRows
+	for r, row := range netRow {
 		p.limit[first+r] = 0
-		for c, s := range sign {
+		p.cap[first+r] = v.cap[r]
+		for c, s := range row {
 			p.classRow[(first+r)*classes+c] = s
 			p.limit[first+r] -= float64(s * b.realised[c])
 		}
-		if sign == [classes]float64{} {
-			p.limit[first+r] = 1
-		}
 	}
 	p.effective = [classes]float64{math.NaN(), math.NaN()} // so that the lots are put in order again
-	p.constant -= p.regional
-	p.regional = float64(g.rate[0]*b.realised[0]) + float64(g.rate[1]*b.realised[1]) - spent
-	p.constant += p.regional
+	p.constant -= p.ofVariant
+	p.ofVariant = float64(v.rate*(b.realised[0]+b.realised[1])) - spent
+	p.constant += p.ofVariant
 }
 
 // yearTax returns the tax of a year with these net gains.

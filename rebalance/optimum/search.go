@@ -29,6 +29,7 @@ type search struct {
 	frontier  []int32   // open nodes of the run at hand
 	kept      []float64 // a dual point to come back to
 	nodesUsed int
+	settled   float64 // least bound of the nodes that cannot be split further
 }
 
 // incumbent is the best feasible solution found, before rounding.
@@ -43,10 +44,10 @@ type incumbent struct {
 // node is a part of the search tree: the parent's problem with item kept to the pieces in mask.
 // An open node has no children; the open nodes under a root cover all that the root allows.
 type node struct {
-	parent, item, region int32
-	mask                 uint8
-	isOpen               bool
-	bound                float64
+	parent, item, variant int32
+	mask                  uint8
+	isOpen                bool
+	bound                 float64
 }
 
 func (s *search) reset(p *problem, lots int) {
@@ -86,19 +87,19 @@ func (s *search) begin(idle float64) {
 
 // run solves the problem over the pieces in all, from the dual point at hand, and returns a lower
 // bound. The best trades are kept where they beat those known.
-func (s *search) run(all []uint8, region int32, o *Options) float64 {
+func (s *search) run(all []uint8, variant int32, o *Options) float64 {
 	copy(s.mask, all)
 	s.highest.value = math.Inf(-1)
 	if isSingle(all) {
 		s.climb(all, 0, stop{gradientDone, unboundedValue, climbStepsMax})
 		s.consider(all)
-		s.push(node{parent: -1, item: -1, region: region, isOpen: true})
+		s.push(node{parent: -1, item: -1, variant: variant, isOpen: true})
 		return s.highest.value
 	}
 	for _, eps := range smoothing {
 		s.climb(s.mask, eps, stop{gradientRough, math.Min(unboundedValue, s.best.value), climbStepsMax})
 	}
-	root := s.push(node{parent: -1, item: -1, region: region, isOpen: true})
+	root := s.push(node{parent: -1, item: -1, variant: variant, isOpen: true})
 	s.improve()
 	s.frontier = append(s.frontier[:0], root)
 	return s.branch(all, o)
@@ -188,12 +189,12 @@ func (s *search) branch(all []uint8, o *Options) float64 {
 	if o.NodesMax > 0 {
 		most = o.NodesMax
 	}
+	s.settled = infinite
 	for used := 0; ; used += 2 {
-		at := s.leastOpen()
-		bound := s.nodes[s.frontier[at]].bound
-		if s.best.value-bound <= aim || used >= most {
+		at, bound := s.leastOpen()
+		if at < 0 || s.best.value-bound <= aim || used >= most {
 			s.nodesUsed += used
-			return bound
+			return min(bound, s.settled)
 		}
 		k := s.frontier[at]
 		s.frontier[at] = s.frontier[len(s.frontier)-1]
@@ -202,14 +203,16 @@ func (s *search) branch(all []uint8, o *Options) float64 {
 	}
 }
 
-func (s *search) leastOpen() int {
-	at := 0
+// leastOpen returns the place in the frontier of the node with the least bound, and that bound;
+// -1 and infinity where the frontier is empty.
+func (s *search) leastOpen() (at int, bound float64) {
+	at, bound = -1, infinite
 	for j, k := range s.frontier {
-		if s.nodes[k].bound < s.nodes[s.frontier[at]].bound {
-			at = j
+		if s.nodes[k].bound < bound {
+			at, bound = j, s.nodes[k].bound
 		}
 	}
-	return at
+	return at, bound
 }
 
 // expand replaces node k by two that split the pieces of its most doubtful item.
@@ -217,8 +220,7 @@ func (s *search) expand(k int32, all []uint8, aim float64) {
 	s.enterNode(k, all)
 	i, first := s.doubtful()
 	if i < 0 {
-		s.frontier = append(s.frontier, k)
-		s.nodes[k].bound = math.Max(s.nodes[k].bound, s.best.value) // every item has one piece: solved
+		s.settle(k)
 		return
 	}
 	s.nodes[k].isOpen = false
@@ -230,12 +232,25 @@ func (s *search) expand(k int32, all []uint8, aim float64) {
 		for _, eps := range smoothing[len(smoothing)-branchWidths:] {
 			s.climb(s.mask, eps, stop{gradientRough, s.best.value, climbStepsMax})
 		}
-		child := s.push(node{parent: k, item: int32(i), region: s.nodes[k].region, mask: m, isOpen: true})
+		child := s.push(node{parent: k, item: int32(i), variant: s.nodes[k].variant, mask: m, isOpen: true})
 		if s.nodes[child].bound < s.best.value-aim {
 			s.improve()
 		}
 		s.frontier = append(s.frontier, child)
 	}
+}
+
+// settle solves node k, in which every item has one piece left, as far as rounding allows. It does
+// not come back to the frontier.
+func (s *search) settle(k int32) {
+	s.highest.value = math.Inf(-1)
+	s.climb(s.mask, 0, stop{gradientDone, s.best.value, climbStepsMax})
+	s.consider(s.mask)
+	if s.highest.value > s.nodes[k].bound {
+		s.nodes[k].bound = s.highest.value
+		copy(s.nodeDual(k), s.highest.dual)
+	}
+	s.settled = min(s.settled, s.nodes[k].bound)
 }
 
 // enterNode sets mask and dual point to those of node k and evaluates there.

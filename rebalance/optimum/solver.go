@@ -33,7 +33,7 @@ func (s *Solver) Solve(u *Universe, a *Account, o *Options) (*Plan, error) {
 	s.setGrid()
 	s.search.reset(p, len(a.Lots))
 	s.search.begin(o.IdleCash)
-	bound := s.solveRegions()
+	bound := s.solveVariants()
 	if math.IsInf(s.search.best.value, 1) {
 		return nil, s.infeasible()
 	}
@@ -44,22 +44,22 @@ func (s *Solver) Solve(u *Universe, a *Account, o *Options) (*Plan, error) {
 	return &s.plan, nil
 }
 
-// solveRegions solves the fixed and, where asked for, the mixed problem in every region of net
-// gains and returns the certified bound of the problem that is planned.
-func (s *Solver) solveRegions() float64 {
+// solveVariants solves the fixed and, where asked for, the mixed problem for every variant of the
+// tax and returns the certified bound of the problem that is planned.
+func (s *Solver) solveVariants() float64 {
 	if !s.book.a.Gains.IsNetted {
-		return s.solveRegion(0)
+		return s.solveVariant(0)
 	}
 	spent := s.book.yearTax(s.book.realised[0], s.book.realised[1])
-	least := math.Inf(1)
-	var winner region
-	for k, g := range s.book.regions(&s.p) {
+	least := infinite
+	var winner variant
+	for k, v := range s.book.variants(&s.p) {
 		before := s.search.best.value
-		s.book.enter(&s.p, g, spent)
+		s.book.enter(&s.p, v, spent)
 		s.search.begin(s.book.o.IdleCash)
-		least = min(least, s.solveRegion(int32(k)))
+		least = min(least, s.solveVariant(int32(k)))
 		if s.search.best.value < before {
-			winner = g
+			winner = v
 		}
 	}
 	s.book.enter(&s.p, winner, spent)
@@ -67,8 +67,8 @@ func (s *Solver) solveRegions() float64 {
 	return least
 }
 
-// solveRegion adds the solutions of the problem at hand to those of the plan.
-func (s *Solver) solveRegion(k int32) float64 {
+// solveVariant adds the solutions of the problem at hand to those of the plan.
+func (s *Solver) solveVariant(k int32) float64 {
 	search, p, o := &s.search, &s.p, s.book.o
 	before := s.plan.Fixed
 	isRelaxed := s.book.a.MinTrade.Sign() > 0 && o.Roles == Mixed // then fixed roles leave the minimum trade out
