@@ -7,6 +7,8 @@
 #   scripts/kafka.sh status     say what runs; 1 where a broker is down
 #   scripts/kafka.sh env        print KAFKA_BROKERS=… of the brokers that were started
 #   scripts/kafka.sh fetch      only fetch the jars
+#   scripts/kafka.sh run N COMMAND…   run COMMAND with DAYBREAK_TEST_BROKERS naming N brokers of its own,
+#                                     new ones, which stop after it
 #
 # Needs bash, Java 17 or later and, once, Maven. Variables: KAFKA_DIR (state, default .kafka beside
 # scripts/), KAFKA_JARS (cache of jars), KAFKA_PORT (first port, default the first free one from 19092 on),
@@ -229,12 +231,26 @@ env_of() {
   echo "KAFKA_BROKERS=$(addresses)"
 }
 
+# run N COMMAND…: the brokers are new each time, so that no test meets the records of another run.
+run() {
+  local n=${1:-} result=0
+  shift || true
+  [ $# -gt 0 ] || die "run takes a number of brokers and a command"
+  state=$state/run
+  clean
+  trap clean EXIT
+  up "$n" >&2
+  DAYBREAK_TEST_BROKERS=$(addresses) "$@" || result=$?
+  exit $result
+}
+
 case ${1:-} in
   up) up "${2:-1}" ;;
   down) down ;;
   clean) clean ;;
   status) status ;;
+  run) shift && run "$@" ;;
   env) env_of ;;
   fetch) need_java && fetch ;;
-  *) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+  *) sed -n '2,16s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac

@@ -1,0 +1,61 @@
+# Daybreak. `make` alone lists the targets; `make check` is all that CI runs.
+
+GO          ?= go
+STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+DATA        ?= .daybreak
+ARGS        ?=
+
+# Packages whose tests use a database or a broker: run again with a real Kafka and the other PostgreSQL.
+REAL = ./internal/... ./sim/... ./cmd/...
+
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## a whole trading day in a temporary directory; ARGS="--households 500"
+	$(GO) run ./cmd/daybreak demo $(ARGS)
+
+up: ## everything on this machine, pages on 127.0.0.1:8080; DATA=DIR keeps it (.daybreak)
+	$(GO) run ./cmd/daybreak up --data $(DATA) $(ARGS)
+
+build: ## bin/daybreak
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o bin/daybreak ./cmd/daybreak
+
+check: fmt-check lint tidy test real demo-check ## all that CI runs
+
+check-long: check ## besides, what takes long: three brokers, DAYBREAK_LONG=1
+	scripts/kafka.sh run 3 env DAYBREAK_LONG=1 $(GO) test -count=1 -timeout 60m ./...
+
+test: ## all tests with the race detector, on PostgreSQL 18 and the in-process broker
+	DAYBREAK_TEST_PG=18 $(GO) test -race -timeout 20m ./...
+
+real: ## tests of databases and brokers again, on PostgreSQL 15 and a real Kafka
+	scripts/kafka.sh run 1 env DAYBREAK_TEST_PG=15 $(GO) test -count=1 -timeout 20m $(REAL)
+
+demo-check: build ## the demo of the built binary ends well
+	bin/daybreak demo
+
+tidy: ## layers, purity and sizes (internal/tidy)
+	$(GO) test -count=1 ./internal/tidy
+
+lint: ## vet and staticcheck
+	$(GO) vet ./...
+	$(STATICCHECK) ./...
+
+fmt: ## format the source
+	gofmt -w $$(git ls-files '*.go')
+
+fmt-check:
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not formatted, run 'make fmt':"; echo "$$unformatted"; exit 1; }
+
+bench: ## all benchmarks of the packages
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+kafka-up: ## start a real Kafka on this machine and print its address
+	scripts/kafka.sh up
+
+kafka-down: ## stop it
+	scripts/kafka.sh down
+
+.PHONY: help demo up build check check-long test real demo-check tidy lint fmt fmt-check bench kafka-up kafka-down
