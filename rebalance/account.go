@@ -30,7 +30,9 @@ type account struct {
 	opening   money.Dec // cash before the plan
 	avoided   money.Dec // loss left alone as it would be denied, home currency
 	skipped   []Reason
-	isBlocked bool // a trade that the model asks for is barred
+	isActive  bool   // out of band, or its cash asks for trades
+	purchases []wish // of sleeves below their bands
+	isBlocked bool   // a trade that the model asks for is barred
 	holdings  []region.Holding
 }
 

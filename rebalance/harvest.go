@@ -6,6 +6,7 @@ import (
 
 	"daybreak/market"
 	"daybreak/money"
+	"daybreak/region"
 	"daybreak/tlh"
 )
 
@@ -202,12 +203,20 @@ func (h *house) denied(c candidate) (tlh.Bar, money.Dec, bool) {
 		return bar, c.loss, true
 	}
 	var denied money.Dec
-	isClean := true
 	for _, out := range outcomes {
-		denied = denied.Add(out.Denied)
-		isClean = isClean && out.Denied.IsZero() && (out.Bought.IsZero() || out.Held.IsZero())
+		denied = denied.Add(harshest(out))
 	}
-	return bar, money.Min(denied, c.loss), !isClean
+	return bar, money.Min(denied, c.loss), denied.Sign() > 0
+}
+
+// harshest returns what of a sale's loss is denied by the harshest reading: in a pool, as many
+// shares as were bought in the window and are held at its end by anyone, whoever bought them.
+func harshest(out region.SaleOutcome) money.Dec {
+	replaced := money.MinRat(out.Shares, money.MinRat(out.Bought, out.Held))
+	if out.Gross.Sign() >= 0 || replaced.Sign() <= 0 {
+		return out.Denied
+	}
+	return money.Max(out.Denied, out.Gross.Neg().Share(replaced, out.Shares))
 }
 
 // toReplace returns how much of the proceeds is to be held in a replacement: all, less what the

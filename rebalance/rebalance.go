@@ -48,9 +48,7 @@ func (h *house) attempt() {
 		h.accounts[i] = fresh
 	}
 	h.harvest()
-	for _, a := range h.accounts {
-		h.rebalance(a)
-	}
+	h.rebalance()
 }
 
 // checkBook folds the household's tax events.

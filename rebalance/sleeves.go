@@ -21,25 +21,41 @@ func compareWishes(a, b wish) int {
 
 // rebalance trades the sleeves that are outside their bands, and what the cash asks for. Every
 // trade moves its sleeve towards its target and none past it, so drift cannot rise, but where cash
-// is needed and no sleeve above its target gives it.
-func (h *house) rebalance(a *account) {
+// is needed and no sleeve above its target gives it. Sales of all accounts come first, as one at a
+// loss bars purchases in all of them, which have other securities to turn to.
+func (h *house) rebalance() {
+	for _, a := range h.accounts {
+		h.rebalanceSales(a)
+	}
+	for _, a := range h.accounts {
+		if a.isActive {
+			h.rebalancePurchases(a)
+		}
+	}
+}
+
+func (h *house) rebalanceSales(a *account) {
 	sales, purchases := a.outside()
 	raise := a.cash.Less(a.need())
 	invest := a.cashBand().Less(a.projected().Sub(a.wanted))
 	if len(sales)+len(purchases) == 0 && !raise && !invest {
 		return
 	}
+	a.isActive, a.purchases = true, purchases
 	rename(sales, RebalanceSell, RaiseCash, raise)
 	rename(purchases, RebalanceBuy, InvestCash, invest)
 	for _, w := range sales {
 		h.sellWish(a, w)
 	}
-	floor := a.floor()
-	h.fund(a, purchases, floor)
+	h.fund(a, purchases, a.floor())
 	if a.cash.Less(a.need()) {
 		h.raise(a)
 	}
-	for _, w := range purchases {
+}
+
+func (h *house) rebalancePurchases(a *account) {
+	floor := a.floor()
+	for _, w := range a.purchases {
 		h.buyWish(a, w, floor)
 	}
 	h.invest(a)
