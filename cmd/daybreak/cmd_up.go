@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -52,6 +53,11 @@ func (a *app) up(ctx context.Context, o upOptions) (err error) {
 	}
 	defer s.Close()
 	s.ready = func(http string) error { return a.announce(place, http) }
+	if !slices.Contains(o.roles, roleWeb) {
+		if err := a.announce(place, ""); err != nil {
+			return err
+		}
+	}
 	fmt.Fprintf(a.errOut, "up: %s\n", strings.Join(o.roles, ", "))
 	ctx, cancel := place.watch(ctx)
 	defer cancel()
@@ -111,15 +117,16 @@ func (i *installation) watch(ctx context.Context) (context.Context, context.Canc
 	return ctx, stop
 }
 
-// place is what up says about where things run.
-type place struct {
+// whereabouts are what up says about where things run.
+type whereabouts struct {
 	Data     string   `json:"data,omitempty"`
 	Database string   `json:"database"` // without its password
 	Brokers  []string `json:"brokers"`
-	HTTP     string   `json:"http"`
+	Pages    string   `json:"pages,omitempty"`
 }
 
-// announce tells users, and other processes, where everything runs.
+// announce tells users, and other processes, where everything runs; http is the address of the
+// pages, "" for none.
 func (a *app) announce(i *installation, http string) error {
 	i.HTTP = http
 	if i.servers != nil {
@@ -127,14 +134,25 @@ func (a *app) announce(i *installation, http string) error {
 			return err
 		}
 	}
-	p := place{Data: i.Data, Database: withoutPassword(i.DSN), Brokers: i.Brokers, HTTP: "http://" + http}
-	return emitOne(a, p, func(w io.Writer, p place) error {
-		if p.Data != "" {
-			fmt.Fprintf(w, "data      %s\n", p.Data)
+	at := whereabouts{Data: i.Data, Database: withoutPassword(i.DSN), Brokers: i.Brokers}
+	if http != "" {
+		at.Pages = "http://" + http
+	}
+	return emitOne(a, at, writeWhereabouts)
+}
+
+func writeWhereabouts(w io.Writer, at whereabouts) error {
+	for _, line := range []struct{ name, value string }{
+		{"data", at.Data}, {"database", at.Database}, {"brokers", strings.Join(at.Brokers, ",")}, {"pages", at.Pages},
+	} {
+		if line.value == "" {
+			continue
 		}
-		_, err := fmt.Fprintf(w, "database  %s\nbrokers   %s\npages     %s\n", p.Database, strings.Join(p.Brokers, ","), p.HTTP)
-		return err
-	})
+		if _, err := fmt.Fprintf(w, "%-9s %s\n", line.name, line.value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // withoutPassword returns a database address that may be shown.
