@@ -134,7 +134,8 @@ func Fold(r *Rules, s Scope, from Checkpoint, events []Event) (*Book, error) {
 }
 
 // Trace is Fold from the beginning; it returns also the pool that each event touched as it left it,
-// in the order of the fold within each property.
+// in the order of the fold within each property. Here every split counts: an event that tells of one
+// again is not a fact of a case.
 func Trace(r *Rules, s Scope, events []Event) (*Book, []After, error) {
 	b, err := foldBook(r, s, Checkpoint{}, events, true)
 	if err != nil {
@@ -371,7 +372,7 @@ func (f *fold) factorOf(symbol market.Symbol) int32 {
 func (f *fold) splitBy(i int) bool {
 	e := f.events[i]
 	at := f.factorOf(e.Symbol)
-	for k := len(f.splits) - 1; k >= 0 && f.splits[k].TaxDay == f.days[i]; k-- {
+	for k := len(f.splits) - 1; !f.trace && k >= 0 && f.splits[k].TaxDay == f.days[i]; k-- {
 		s := &f.splits[k]
 		isOther := s.Account != e.Account || s.Symbol != e.Symbol
 		if isOther && f.factorOf(s.Symbol) == at && s.Ratio.Equal(e.Ratio) {

@@ -372,13 +372,15 @@ func (f *fold) nextByMethod(at int32) int32 {
 }
 
 // dearest returns the piece with the highest basis a share, adjustments and commission included;
-// of equals the first.
+// of equals the first. Pieces of one lot carry roundings at the twelfth place, so what is equal is
+// decided at the eighth.
 func (f *fold) dearest(first int32) int32 {
 	best := first
+	var most money.Dec
 	for index := first; index >= 0; index = f.lot.pieces[index].next {
-		p, b := &f.lot.pieces[index], &f.lot.pieces[best]
-		if b.Basis.MulRat(p.Shares).Less(p.Basis.MulRat(b.Shares)) {
-			best = index
+		p := &f.lot.pieces[index]
+		if each := p.Basis.Share(money.RatInt(1), p.Shares).Round(8); index == first || most.Less(each) {
+			best, most = index, each
 		}
 	}
 	return best

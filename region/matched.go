@@ -38,7 +38,6 @@ type disposal struct {
 
 type matchedLot struct {
 	lot    string
-	at     int32 // first event of the acquisition's day
 	day    market.Day
 	shares money.Rat
 	cost   money.Dec
@@ -120,7 +119,7 @@ func (f *fold) matchWithin(d *disposal, from, to market.Day) {
 		n := money.MinRat(d.left, a.shares)
 		cost := a.cost.Share(n, a.shares)
 		a.shares, a.cost, d.left = a.shares.Sub(n), a.cost.Sub(cost), d.left.Sub(n)
-		d.matches = append(d.matches, matchedLot{a.lot, a.at, a.day, n, cost})
+		d.matches = append(d.matches, matchedLot{a.lot, a.day, n, cost})
 	}
 }
 
@@ -223,21 +222,23 @@ func (f *fold) disposeMatched(i int, d *disposal) {
 	f.addSale(i, s)
 }
 
-// matchedBoundary moves a boundary back until no disposal before it was matched with an
-// acquisition behind it.
+// matchedBoundary moves a boundary back to the start of a day, until no disposal before it was
+// matched with an acquisition behind it.
 func (f *fold) matchedBoundary(k int) int {
-	for {
-		earliest := k
+	for k < len(f.events) {
+		day := f.days[k]
+		first := sort.Search(k, func(i int) bool { return f.days[i] >= day })
 		for j := range f.match.disposed {
 			d := &f.match.disposed[j]
-			reaches := slices.ContainsFunc(d.matches, func(m matchedLot) bool { return int(m.at) >= earliest || m.day >= f.days[min(earliest, len(f.days)-1)] })
-			if int(d.at) < earliest && reaches {
-				earliest = int(d.at)
+			reaches := slices.ContainsFunc(d.matches, func(m matchedLot) bool { return m.day >= day })
+			if int(d.at) < first && reaches {
+				first = int(d.at)
 			}
 		}
-		if earliest == k {
+		if first == k {
 			return k
 		}
-		k = earliest
+		k = first
 	}
+	return k
 }

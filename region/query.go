@@ -32,9 +32,11 @@ func (f *fold) appendHoldings(all []Holding, at int32) []Holding {
 			return all
 		}
 		u := &f.units[s.unit]
-		h := Holding{Symbol: s.Symbol, Shares: shares, CostKnown: !u.Unknown, Acquired: u.Since, Start: u.Since}
-		if h.CostKnown = h.CostKnown && !u.Shares.IsZero() && s.Shares.Sign() > 0; h.CostKnown {
+		h := Holding{Symbol: s.Symbol, Shares: shares, Acquired: market.NoDay, Start: market.NoDay}
+		if !u.Shares.IsZero() {
+			h.Acquired, h.Start = u.Since, u.Since
 			h.Cost = u.Cost.Share(s.Shares, u.Shares)
+			h.CostKnown = !u.Unknown && s.Shares.Sign() > 0
 		}
 		return append(all, h)
 	}
