@@ -33,9 +33,9 @@ type GatewayBook interface {
 	// ReadyHouseholds returns, by id and after a household, at most limit households with released
 	// orders that wait for no sale any more, and the runs of those orders.
 	ReadyHouseholds(ctx context.Context, after portfolio.HouseholdID, limit int) ([]portfolio.HouseholdID, []string, error)
-	// Unanswered returns, by id, at most limit orders that were sent before an instant and that the
-	// broker has said nothing about.
-	Unanswered(ctx context.Context, before time.Time, limit int) ([]BrokerOrder, error)
+	// Unanswered returns at most limit orders that were sent at least age ago and that the broker
+	// has said nothing about, the oldest first.
+	Unanswered(ctx context.Context, age time.Duration, limit int) ([]BrokerOrder, error)
 	// Listen calls wake for each notification on the channels until ctx ends.
 	Listen(ctx context.Context, channels []string, wake func(channel, payload string)) error
 }
@@ -50,7 +50,6 @@ type Gateway struct {
 	Book   GatewayBook
 	Broker Broker
 	Limits orders.Limits
-	Now    func() time.Time
 	Log    *slog.Logger
 	// IsOpen reports whether an exchange takes orders of a session now; nil: it does where the
 	// session is one of its calendar.
@@ -64,6 +63,7 @@ const (
 	sweepDefault    = 5 * time.Second // net below notifications, which may be lost
 	unansweredAfter = 30 * time.Second
 	unansweredMax   = 1_000
+	never           = time.Duration(-1)
 )
 
 // Run sends orders until ctx ends. At its start it sends again what the broker has not answered: a
@@ -90,30 +90,27 @@ func (g *Gateway) loop(ctx context.Context, wake <-chan struct{}) error {
 	}
 	tick := time.NewTicker(sweep)
 	defer tick.Stop()
-	unanswered := g.Now() // of an earlier gateway: all of them
+	age := time.Duration(0) // of an earlier gateway: all of them
 	for {
-		err := g.pass(ctx, unanswered)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
+		if err := g.pass(ctx, age); err != nil && ctx.Err() == nil {
 			g.Log.Error("orders were not sent; trying again", "error", err)
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-wake:
-			unanswered = time.Time{}
+			age = never
 		case <-tick.C:
-			unanswered = g.Now().Add(-unansweredAfter)
+			age = unansweredAfter
 		}
 	}
 }
 
-func (g *Gateway) pass(ctx context.Context, unanswered time.Time) error {
+// pass sends what can go now, after what the broker has not answered for an age.
+func (g *Gateway) pass(ctx context.Context, age time.Duration) error {
 	var again error
-	if !unanswered.IsZero() {
-		again = g.SendAgain(ctx, unanswered)
+	if age != never {
+		again = g.SendAgain(ctx, age)
 	}
 	_, err := g.Pass(ctx)
 	return errors.Join(again, err)
@@ -170,10 +167,10 @@ func (g *Gateway) send(ctx context.Context, r DeskRequest) (int, error) {
 	return len(out), nil
 }
 
-// SendAgain sends the orders that were marked before an instant and that the broker has not
-// answered; it knows those that it has by their ids.
-func (g *Gateway) SendAgain(ctx context.Context, before time.Time) error {
-	all, err := g.Book.Unanswered(ctx, before, unansweredMax)
+// SendAgain sends the orders that were marked at least age ago and that the broker has not answered;
+// it knows those that it has by their ids.
+func (g *Gateway) SendAgain(ctx context.Context, age time.Duration) error {
+	all, err := g.Book.Unanswered(ctx, age, unansweredMax)
 	if err != nil || len(all) == 0 {
 		return err
 	}

@@ -40,6 +40,7 @@ type fillLoader struct {
 	executions map[portfolio.HouseholdID][]fills.Execution
 	households []string
 	orders     []string
+	sales      []string // orders that sell: only they have locks
 	corrected  []string // orders of corrections and busts
 	keys       []string // of the executions and of those that they refer to
 	accounts   []string // of positions, with symbols beside
@@ -57,6 +58,9 @@ func newFillLoader(incoming []pipeline.Incoming) *fillLoader {
 		l.households = append(l.households, string(e.Household))
 		l.orders = append(l.orders, string(e.OrderID))
 		l.purses = append(l.purses, string(e.Account))
+		if e.Side == portfolio.Sell {
+			l.sales = append(l.sales, string(e.OrderID))
+		}
 		l.keys = append(l.keys, e.Key().String())
 		if e.RefExecID != "" {
 			l.keys = append(l.keys, e.Refers().String())
@@ -67,7 +71,7 @@ func newFillLoader(incoming []pipeline.Incoming) *fillLoader {
 			l.accounts, l.symbols = append(l.accounts, string(e.Account)), append(l.symbols, string(e.Symbol))
 		}
 	}
-	for _, list := range []*[]string{&l.households, &l.orders, &l.corrected, &l.keys, &l.purses} {
+	for _, list := range []*[]string{&l.households, &l.orders, &l.sales, &l.corrected, &l.keys, &l.purses} {
 		slices.Sort(*list)
 		*list = slices.Compact(*list)
 	}
@@ -164,7 +168,7 @@ func (l *fillLoader) queueOrders(b *pgx.Batch) {
 	})
 	var k fills.Lock
 	targets = []any{&k.Run, &k.Order, &k.Property, &k.Until, &k.State}
-	l.queue(b, "FillLocks", []any{l.households, l.orders}, targets, func(s *fills.State) error {
+	l.queue(b, "FillLocks", []any{l.sales}, targets, func(s *fills.State) error {
 		s.Locks[k.Order] = append(s.Locks[k.Order], k)
 		return nil
 	})

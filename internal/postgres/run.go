@@ -14,9 +14,9 @@ import (
 
 // The channels of NOTIFY that wake whoever shows or continues the day.
 const (
-	ChannelRun    = "daybreak_run"    // payload: the run's id
-	ChannelFills  = "daybreak_fills"  // executions were applied
-	ChannelOrders = "daybreak_orders" // orders were released, or ended
+	ChannelRun    = "daybreak_run"         // payload: the run's id
+	ChannelFills  = "daybreak_fills"       // executions were applied
+	ChannelOrders = pipeline.ChannelOrders // orders were released, or ended
 )
 
 // HouseholdRefs implements pipeline.Runs.

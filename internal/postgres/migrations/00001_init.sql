@@ -96,6 +96,14 @@ CREATE TABLE planted_fault (
     fault     text NOT NULL
 );
 
+-- The clock of a sample installation, whose sessions lie in the past: at the real time it showed
+-- the other. Without a row the clock is the machine's.
+CREATE TABLE sample_clock (
+    only     boolean PRIMARY KEY DEFAULT true CHECK (only),
+    real     timestamptz NOT NULL,
+    shown    timestamptz NOT NULL
+);
+
 -- Cash and positions are caches of the journal; `daybreak verify` recomputes them.
 CREATE TABLE cash (
     account   text NOT NULL REFERENCES account,
@@ -178,6 +186,7 @@ CREATE TABLE tax_lock (
     state     text NOT NULL CHECK (state IN ('provisional', 'fixed', 'void')),
     PRIMARY KEY (household, property, order_id, run)
 );
+CREATE INDEX tax_lock_order ON tax_lock (order_id);
 
 -- Runs, their households and what was decided for each: exactly one decision a household and run.
 CREATE TABLE run (
@@ -460,7 +469,7 @@ CREATE TABLE audit (
 );
 
 -- +goose Down
-DROP TABLE audit, kill_switch, sent_total, dead_letter, stream_offset, book_exception, held_execution, execution, execution_key,
+DROP TABLE audit, kill_switch, sent_total, dead_letter, stream_offset, book_exception, held_execution, execution, execution_key, sample_clock,
     approval_order, approval, trade_order, account_decision, decision, run_progress, run_household, run, tax_lock,
     tax_event, tax_checkpoint, tax_history, journal, position, cash, planted_fault, account,
     household_owner, household, market_snapshot, model_weight, replacement, fx_rate, price, security;

@@ -28,8 +28,7 @@ SELECT household, account, currency, amount FROM cash WHERE account = ANY ($1);
 SELECT l.household, l.run, l.order_id, l.property, l.until, l.state
 FROM tax_lock l
 JOIN trade_order o ON o.run = l.run AND o.id = l.order_id
-WHERE l.household = ANY ($1)
-  AND l.order_id = ANY ($2)
+WHERE l.order_id = ANY ($1)
   AND o.sent IS NOT NULL
 ORDER BY l.household, l.property;
 

@@ -1,0 +1,128 @@
+-- name: ReadyHouseholds
+-- Households with released orders that wait for no sale any more: the sales are over, or a person
+-- must look at them.
+SELECT o.household, array_agg(DISTINCT o.run) AS runs
+FROM trade_order o
+WHERE o.released
+  AND o.sent IS NULL
+  AND o.state = 'Proposed'
+  AND o.exception = ''
+  AND o.held_by = ''
+  AND o.household > $1
+  AND NOT EXISTS (
+      SELECT FROM jsonb_array_elements_text(o.waits_for) AS w (id)
+      JOIN trade_order s ON s.run = o.run AND s.id = w.id
+      WHERE s.state IN ('Proposed', 'PendingNew', 'New', 'PartiallyFilled', 'PendingCancel')
+        AND s.exception = '')
+GROUP BY o.household
+ORDER BY o.household
+LIMIT $2;
+
+-- name: Unanswered
+SELECT o.id, o.run, o.session, o.sequence, o.household, o.account, o.symbol, o.side, o.order_qty AS quantity, o.type, o.limit_price,
+       o.time_in_force, o.currency, o.price, o.price_day, o.fx, o.notional, o.account_currency, o.value, h.routing_key,
+       coalesce(x.exchange, '') AS exchange
+FROM trade_order o
+JOIN household h ON h.id = o.household
+LEFT JOIN security x ON x.symbol = o.symbol
+WHERE o.state = 'PendingNew'
+  AND o.sent <= now() - $1::interval
+ORDER BY o.sent, o.id
+LIMIT $2;
+
+-- name: LockHouseholds
+SELECT id FROM household WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE;
+
+-- name: DeskOrders
+-- All orders of the runs at hand, every one that is at the broker, and those that their sessions
+-- have sent.
+SELECT o.household, o.run, o.id, o.session, o.sequence, o.account, o.symbol, o.side, o.quantity, o.type, o.limit_price,
+       o.time_in_force, o.currency, o.price, o.price_day, o.fx, o.notional, o.account_currency, o.value, o.lots, o.waits_for,
+       o.reason, o.numbers, o.book_version, o.build, o.rules, o.content_hash, o.state, o.order_qty, o.cum_qty, o.leaves_qty,
+       o.released, o.sent IS NOT NULL AS is_sent, o.held_by, o.exception, coalesce(p.maker, '') AS maker,
+       coalesce(p.approver, '') AS approver, coalesce(a.content_hash, '') AS approved_content, r.build AS run_build,
+       r.rules AS run_rules, coalesce(x.exchange, '') AS exchange, coalesce(x.identical_group, '') AS property,
+       EXISTS (SELECT FROM tax_lock l WHERE l.order_id = o.id AND l.run = o.run AND l.state <> 'void') AS harvests
+FROM trade_order o
+JOIN run r ON r.id = o.run
+LEFT JOIN approval_order a ON a.run = o.run AND a.order_id = o.id
+LEFT JOIN approval p ON p.id = a.approval
+LEFT JOIN security x ON x.symbol = o.symbol
+WHERE o.household = ANY ($1)
+  AND (o.run = ANY ($2)
+       OR o.state IN ('PendingNew', 'New', 'PartiallyFilled', 'PendingCancel')
+       OR o.sent IS NOT NULL AND o.session IN (SELECT s.session FROM run s WHERE s.id = ANY ($2)));
+
+-- name: DeskLocks
+SELECT household, property, symbol, account, order_id, until, state = 'provisional' AS provisional
+FROM tax_lock
+WHERE household = ANY ($1)
+  AND state <> 'void'
+ORDER BY household, property, until, account, symbol, order_id;
+
+-- name: DeskReferences
+SELECT n.symbol, n.session, p.close, p.day
+FROM unnest($1::text[], $2::date[]) AS n (symbol, session)
+CROSS JOIN LATERAL (
+    SELECT c.close, c.day FROM price c WHERE c.symbol = n.symbol AND c.day <= n.session ORDER BY c.day DESC LIMIT 1) AS p;
+
+-- name: IdenticalGroups
+SELECT symbol, identical_group FROM security;
+
+-- name: SentTotals
+SELECT t.session, t.currency, t.value
+FROM sent_total t
+WHERE t.session IN (SELECT r.session FROM run r WHERE r.id = ANY ($1))
+ORDER BY t.session, t.currency
+FOR UPDATE;
+
+-- name: AddSent
+INSERT INTO sent_total AS t (session, currency, orders, value)
+SELECT session, currency, orders, value
+FROM unnest($1::date[], $2::text[], $3::bigint[], $4::numeric[]) AS n (session, currency, orders, value)
+ORDER BY session, currency
+ON CONFLICT (session, currency) DO UPDATE SET orders = t.orders + excluded.orders, value = t.value + excluded.value;
+
+-- name: ReleaseOrders
+UPDATE trade_order o
+SET released = true
+FROM unnest($1::text[], $2::text[]) AS n (run, id)
+WHERE o.run = n.run
+  AND o.id = n.id
+  AND o.sent IS NULL
+  AND o.state = 'Proposed'
+  AND o.exception = ''
+  AND o.held_by = ''
+RETURNING o.run, o.id;
+
+-- name: SendOrders
+UPDATE trade_order o
+SET sent = now(),
+    state = 'PendingNew',
+    order_qty = n.quantity,
+    leaves_qty = n.quantity
+FROM unnest($1::text[], $2::text[], $3::numeric[]) AS n (run, id, quantity)
+WHERE o.run = n.run
+  AND o.id = n.id
+  AND o.released
+  AND o.sent IS NULL
+  AND o.state = 'Proposed'
+  AND o.exception = ''
+  AND o.held_by = ''
+RETURNING o.run, o.id;
+
+-- name: StopOrders
+-- Orders that will not be sent: ended by a rule, or stopped by a check until a person has looked.
+UPDATE trade_order o
+SET exception = n.code,
+    exception_detail = n.detail,
+    state = CASE WHEN n.ends THEN 'Canceled' ELSE o.state END,
+    order_qty = CASE WHEN n.ends THEN 0 ELSE o.order_qty END,
+    leaves_qty = CASE WHEN n.ends THEN 0 ELSE o.leaves_qty END
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[]) AS n (run, id, code, detail, ends)
+WHERE o.run = n.run
+  AND o.id = n.id
+  AND o.sent IS NULL
+  AND o.state = 'Proposed'
+  AND o.exception = ''
+RETURNING o.run, o.id;

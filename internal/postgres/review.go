@@ -1,0 +1,194 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"daybreak/orders"
+	"daybreak/pipeline"
+)
+
+var _ pipeline.ReviewBook = (*DB)(nil)
+
+// ReadReview implements pipeline.ReviewBook.
+func (db *DB) ReadReview(ctx context.Context, run string, each func(pipeline.ReviewOrder) error) error {
+	return pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		return readReview(ctx, tx, run, each)
+	})
+}
+
+func readReview(ctx context.Context, tx pgx.Tx, run string, each func(pipeline.ReviewOrder) error) error {
+	rows, err := tx.Query(ctx, query("ReviewOrders"), run)
+	if err != nil {
+		return err
+	}
+	var o pipeline.ReviewOrder
+	_, err = pgx.ForEachRow(rows, []any{&o.Run, &o.ID, &o.Household, &o.Account, &o.Region, &o.Symbol, &o.Side, &o.Quantity, &o.Price,
+		&o.Notional, &o.Value, &o.Currency, &o.AccountCurrency, &o.Reason, &o.State, &o.Approved, &o.Released, &o.HeldBy,
+		&o.Exception, &o.Waits, &o.ContentHash, &o.Build, &o.Rules}, func() error { return each(o) })
+	return err
+}
+
+// UpdateReview implements pipeline.ReviewBook.
+func (db *DB) UpdateReview(ctx context.Context, run string, each func(pipeline.ReviewOrder) error, finish func() (pipeline.ReviewChanges, error)) error {
+	return db.inTx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, query("LockReview"), run); err != nil {
+			return err
+		}
+		if err := readReview(ctx, tx, run, each); err != nil {
+			return err
+		}
+		changes, err := finish()
+		if err != nil {
+			return err
+		}
+		return saveReview(ctx, tx, run, changes)
+	})
+}
+
+func saveReview(ctx context.Context, tx pgx.Tx, run string, c pipeline.ReviewChanges) error {
+	detail := map[string]any{"where": c.Act.Where, "comment": c.Act.Comment}
+	if c.Frozen != nil {
+		id, err := insertApproval(ctx, tx, run, c)
+		if err != nil {
+			return err
+		}
+		detail["approval"], detail["orders"], detail["root"] = id, c.Frozen.Orders, c.Frozen.Root
+	}
+	if err := flagOrders(ctx, tx, run, c.Flagged); err != nil {
+		return err
+	}
+	done := len(c.Flagged)
+	for _, act := range []struct {
+		query string
+		ids   []orders.ID
+		arg   string
+	}{
+		{"RejectOrders", c.Rejected, rejection(c.Act)}, {"HoldOrders", c.Held, c.Act.By}, {"HoldOrders", c.Unheld, ""},
+	} {
+		if len(act.ids) == 0 {
+			continue
+		}
+		changed, err := collect[string](ctx, tx, act.query, run, act.ids, act.arg)
+		if err != nil {
+			return err
+		}
+		done += len(changed)
+		detail["orders"] = len(changed)
+		detail["ids"] = clipped(changed)
+	}
+	if len(c.Rejected) > 0 {
+		if _, err := tx.Exec(ctx, query("VoidOrderLocks"), run, c.Rejected); err != nil {
+			return fmt.Errorf("void locks: %w", err)
+		}
+	}
+	if c.Frozen == nil && done == 0 {
+		return nil // nothing was open for the act: nothing changed
+	}
+	if len(c.Flagged) > 0 {
+		detail["flagged"] = len(c.Flagged)
+	}
+	entry := AuditEntry{At: c.Act.Now, Actor: c.Act.By, Action: c.Action, Subject: run, Detail: detail}
+	if err := writeAudit(ctx, tx, entry); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, query("Notify"), ChannelOrders, run)
+	return err
+}
+
+// idsMax bounds the order ids that an audit row lists: the root names them all.
+const idsMax = 100
+
+func clipped(ids []string) []string { return ids[:min(len(ids), idsMax)] }
+
+func rejection(a pipeline.Act) string {
+	if a.Comment == "" {
+		return "by " + a.By
+	}
+	return "by " + a.By + ": " + a.Comment
+}
+
+func insertApproval(ctx context.Context, tx pgx.Tx, run string, c pipeline.ReviewChanges) (int64, error) {
+	notional, err := json.Marshal(c.Frozen.Notional)
+	if err != nil {
+		return 0, err
+	}
+	var id int64
+	err = tx.QueryRow(ctx, query("InsertApproval"), run, c.Act.Where, c.Frozen.Orders, notional, c.Frozen.Root, c.Maker, c.Act.By,
+		c.Act.Comment, c.Act.Now).Scan(&id)
+	if err != nil {
+		return 0, fmt.Errorf("store approval: %w", err)
+	}
+	ids := make([]string, len(c.Approved))
+	for i, l := range c.Approved {
+		ids[i] = string(l.ID)
+	}
+	if _, err := tx.Exec(ctx, query("DropOldApprovals"), run, ids); err != nil {
+		return 0, fmt.Errorf("store approval: %w", err)
+	}
+	_, err = tx.CopyFrom(ctx, pgx.Identifier{"approval_order"}, []string{"run", "order_id", "approval", "content_hash"},
+		pgx.CopyFromSlice(len(c.Approved), func(i int) ([]any, error) {
+			return []any{run, c.Approved[i].ID, id, c.Approved[i].Content}, nil
+		}))
+	if err != nil {
+		return 0, fmt.Errorf("store approval: %w", err)
+	}
+	return id, nil
+}
+
+func flagOrders(ctx context.Context, tx pgx.Tx, run string, flagged []pipeline.Flag) error {
+	if len(flagged) == 0 {
+		return nil
+	}
+	n := len(flagged)
+	ids, codes, details := make([]string, n), make([]string, n), make([]string, n)
+	for i, f := range flagged {
+		text, err := json.Marshal(f.Numbers)
+		if err != nil {
+			return err
+		}
+		ids[i], codes[i], details[i] = string(f.Order), f.Code, string(text)
+	}
+	_, err := collect[string](ctx, tx, "FlagOrders", run, ids, codes, details)
+	return err
+}
+
+// RunOfOrder returns the run of an order: the one that sent it, or the last that proposed it. An id
+// that no order has is pipeline.ErrNotFound.
+func (db *DB) RunOfOrder(ctx context.Context, id orders.ID) (string, error) {
+	rows, err := db.pool.Query(ctx, query("OneOrder"), id)
+	if err != nil {
+		return "", fmt.Errorf("order %s: %w", id, err)
+	}
+	runs, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return "", fmt.Errorf("order %s: %w", id, err)
+	}
+	if len(runs) == 0 {
+		return "", fmt.Errorf("order %s: %w", id, pipeline.ErrNotFound)
+	}
+	return runs[0], nil
+}
+
+// SetKillSwitch stops every order of the firm from being sent, or lets them go again.
+func (db *DB) SetKillSwitch(ctx context.Context, active bool, reason, by string, now time.Time) error {
+	err := db.inTx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, query("SetKillSwitch"), active, reason, by, now); err != nil {
+			return err
+		}
+		entry := AuditEntry{At: now, Actor: by, Action: "kill.switch", Subject: "firm", Detail: map[string]any{"active": active, "reason": reason}}
+		if err := writeAudit(ctx, tx, entry); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, query("Notify"), ChannelOrders, "")
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("kill switch: %w", err)
+	}
+	return nil
+}
