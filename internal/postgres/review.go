@@ -157,6 +157,28 @@ func flagOrders(ctx context.Context, tx pgx.Tx, run string, flagged []pipeline.F
 	return err
 }
 
+// ExportOrders implements pipeline.Exports.
+func (db *DB) ExportOrders(ctx context.Context, run string, each func(orders.Export) error) error {
+	if _, err := db.Run(ctx, run); err != nil {
+		return err
+	}
+	rows, err := db.pool.Query(ctx, query("ExportOrders"), run)
+	if err != nil {
+		return fmt.Errorf("run %s: export: %w", run, err)
+	}
+	var e orders.Export
+	_, err = pgx.ForEachRow(rows, []any{&e.ID, &e.Account, &e.Household, &e.Security, &e.Side, &e.Quantity, &e.Lots, &e.Reason, &e.Numbers},
+		func() error {
+			err := each(e)
+			e.Lots, e.Numbers = nil, nil
+			return err
+		})
+	if err != nil {
+		return fmt.Errorf("run %s: export: %w", run, err)
+	}
+	return nil
+}
+
 // RunOfOrder returns the run of an order: the one that sent it, or the last that proposed it. An id
 // that no order has is pipeline.ErrNotFound.
 func (db *DB) RunOfOrder(ctx context.Context, id orders.ID) (string, error) {

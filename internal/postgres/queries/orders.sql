@@ -65,6 +65,12 @@ INSERT INTO kill_switch (book, active, reason, actor, since)
 VALUES ('firm', $1, $2, $3, $4)
 ON CONFLICT (book) DO UPDATE SET active = excluded.active, reason = excluded.reason, actor = excluded.actor, since = excluded.since;
 
+-- name: ExportOrders
+SELECT id, account, household, symbol, side, quantity, lots, reason, numbers
+FROM trade_order
+WHERE run = $1
+ORDER BY id;
+
 -- name: OneOrder
 -- The order of a run, or the one that was sent or proposed last under that id.
 SELECT run FROM trade_order WHERE id = $1 ORDER BY sent IS NULL, run DESC LIMIT 1;
