@@ -59,20 +59,38 @@ func (s *WorldSummary) add(region, fault string, owners, accounts, events int) {
 	s.Regions[region] = c
 }
 
-// Batches: the households that one goroutine makes at a time, enough of them that the next
-// transaction is made while one is stored, and the bounds of a transaction.
+// merge adds the counts of another part of the world.
+func (s *WorldSummary) merge(o WorldSummary) {
+	s.Households += o.Households
+	s.Accounts += o.Accounts
+	s.Owners += o.Owners
+	s.Events += o.Events
+	for fault, n := range o.Faults {
+		s.Faults[fault] += n
+	}
+	for region, n := range o.Regions {
+		c := s.Regions[region]
+		s.Regions[region] = WorldCount{c.Households + n.Households, c.Accounts + n.Accounts, c.Events + n.Events}
+	}
+}
+
+// Batches: the households that one goroutine makes at a time, to be stored (enough of them that the
+// next transaction is made while one is stored) or to be written (their JSON waits in memory), and
+// the bounds of a transaction.
 const (
-	makeMax   = 64
+	openMax   = 64
+	writeMax  = 4
 	storeMax  = 256
 	storeSize = 32 << 20 // compressed bytes
 )
 
-// batches returns the source of InOrder: ranges of household numbers from first to before last.
-func (w *World) batches() func() ([2]int, bool, error) {
+// batches returns the source of InOrder: ranges of so many household numbers, from the first to
+// before the last.
+func (w *World) batches(size int) func() ([2]int, bool, error) {
 	next := 0
 	return func() ([2]int, bool, error) {
 		first := next
-		next = min(first+makeMax, w.settings.Households)
+		next = min(first+size, w.settings.Households)
 		return [2]int{first, next}, first < next, nil
 	}
 }
@@ -91,7 +109,7 @@ func (w *World) Build(ctx context.Context, store Store, workers int, known time.
 	opener := pipeline.NewOpener(securities)
 	b := &builder{store: store, known: known, progress: progress, summary: newSummary()}
 	open := func(batch [2]int) ([]pipeline.Opening, error) {
-		openings := make([]pipeline.Opening, 0, makeMax)
+		openings := make([]pipeline.Opening, 0, openMax)
 		for i := batch[0]; i < batch[1]; i++ {
 			p, err := opener.Open(w.Household(i))
 			if err != nil {
@@ -101,7 +119,7 @@ func (w *World) Build(ctx context.Context, store Store, workers int, known time.
 		}
 		return openings, nil
 	}
-	if err := pipeline.InOrder(ctx, workers, w.batches(), open, b.take); err != nil {
+	if err := pipeline.InOrder(ctx, workers, w.batches(openMax), open, b.take); err != nil {
 		return b.summary, err
 	}
 	return b.summary, b.flush(ctx)
@@ -182,35 +200,33 @@ func (b *builder) flush(ctx context.Context) error {
 // Write makes the world on so many workers and writes it as JSON lines for `daybreak import
 // households`: the same bytes for any number of workers.
 func (w *World) Write(ctx context.Context, out io.Writer, workers int, progress func(households int)) (WorldSummary, error) {
-	type written struct {
-		text    []byte
-		records []pipeline.HouseholdRecord
+	type part struct {
+		text   []byte
+		counts WorldSummary
 	}
-	summary := newSummary()
-	encode := func(batch [2]int) (written, error) {
+	encode := func(batch [2]int) (part, error) {
 		var text bytes.Buffer
+		counts := newSummary()
 		encoder := json.NewEncoder(&text)
 		encoder.SetEscapeHTML(false)
-		var records []pipeline.HouseholdRecord
 		for i := batch[0]; i < batch[1]; i++ {
-			record := w.Household(i)
-			if err := encoder.Encode(record); err != nil {
-				return written{}, err
+			r := w.Household(i)
+			counts.add(r.Region, r.PlantedFault, len(r.Owners), len(r.Accounts), len(r.Events))
+			if err := encoder.Encode(r); err != nil {
+				return part{}, err
 			}
-			records = append(records, record)
 		}
-		return written{text.Bytes(), records}, nil
+		return part{text.Bytes(), counts}, nil
 	}
-	save := func(_ context.Context, batch written) error {
-		for _, r := range batch.records {
-			summary.add(r.Region, r.PlantedFault, len(r.Owners), len(r.Accounts), len(r.Events))
-		}
+	summary := newSummary()
+	save := func(_ context.Context, p part) error {
+		summary.merge(p.counts)
 		if progress != nil {
 			progress(summary.Households)
 		}
-		_, err := out.Write(batch.text)
+		_, err := out.Write(p.text)
 		return err
 	}
-	err := pipeline.InOrder(ctx, workers, w.batches(), encode, save)
+	err := pipeline.InOrder(ctx, workers, w.batches(writeMax), encode, save)
 	return summary, err
 }

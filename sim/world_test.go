@@ -274,6 +274,86 @@ func TestWorldHasLife(t *testing.T) {
 	}
 }
 
+// flatHistory returns the sample's securities and models over a market where nothing moves.
+func flatHistory(t *testing.T, from, to market.Day) *market.History {
+	t.Helper()
+	h := sampleHistory(t, false)
+	h.Prices, h.Rates = nil, nil
+	calendar, err := market.Calendar(market.XNYS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range h.Securities {
+		for _, day := range calendar.Sessions(from, to) {
+			h.Prices = append(h.Prices, market.Price{Symbol: s.Symbol, Day: day, Close: money.FromInt(50)})
+		}
+	}
+	for day := from; day <= to; day++ {
+		h.Rates = append(h.Rates, market.Rate{Base: market.USD, Quote: market.CAD, Day: day, Rate: money.MustParse("1.25"), Source: "test"})
+	}
+	return h
+}
+
+// TestFHSA opens FHSAs from 2023-04-01 on, and none before.
+func TestFHSA(t *testing.T) {
+	t.Parallel()
+	s := settings()
+	s.Years = 1
+	for _, c := range []struct {
+		to     string
+		exists bool
+	}{{"2023-04-01", false}, {"2023-10-27", true}} {
+		s.To = market.MustDay(c.to)
+		w := newWorld(t, s, flatHistory(t, s.To.AddYears(-1), s.To))
+		n := 0
+		for i := range s.Households {
+			for _, a := range w.Household(i).Accounts {
+				if a.Type != "fhsa" {
+					continue
+				}
+				n++
+				if a.Opened < market.MustDay("2023-04-01") {
+					t.Errorf("%s was opened on %s", a.ID, a.Opened)
+				}
+			}
+		}
+		if (n > 0) != c.exists {
+			t.Errorf("a world until %s has %d FHSA, want some: %t", c.to, n, c.exists)
+		}
+	}
+}
+
+// TestRatesOfTaxDays looks at purchases of US securities in Canada: their rate for tax is that of the
+// settlement day.
+func TestRatesOfTaxDays(t *testing.T) {
+	t.Parallel()
+	s := settings()
+	s.Years, s.FaultsPPM = 1, 0
+	h := flatHistory(t, s.To.AddYears(-1), s.To)
+	rateOf := func(day market.Day) money.Dec { return money.FromUnits(int64(day), 4) }
+	for i := range h.Rates {
+		h.Rates[i].Rate = rateOf(h.Rates[i].Day)
+	}
+	w := newWorld(t, s, h)
+	compared := 0
+	for i := range s.Households {
+		record := w.Household(i)
+		for _, e := range record.Events {
+			want := money.Zero // at home
+			if record.Region == "CA" {
+				want = rateOf(min(e.Settle, w.AsOf()))
+				compared++
+			}
+			if e.FX != want {
+				t.Fatalf("%s of %s, settled %s, has the rate %s, want %s", e.Kind, e.Day, e.Settle, e.FX, want)
+			}
+		}
+	}
+	if compared == 0 {
+		t.Error("no Canadian event to look at")
+	}
+}
+
 func count(is bool) int {
 	if is {
 		return 1

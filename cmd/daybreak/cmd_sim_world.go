@@ -40,7 +40,8 @@ func newSimWorldCmd(a *app) *cobra.Command {
 			"dividends, withdrew, rebalanced and sold at a loss over the imported prices, until the evening before DATE.\n" +
 			"Some have one fault planted, which the morning run must park them with. Household n depends on the seed and n\n" +
 			"alone. With --out they are written as JSON lines for `daybreak import households`, and what they need beyond\n" +
-			"the imported market beside them, as FILE.securities.csv, FILE.prices.csv and FILE.models.csv.",
+			"the imported market beside them, to be imported first: NAME.securities.csv, NAME.prices.csv (--adjustment raw),\n" +
+			"and NAME.models.csv where the market has no direct-indexing model of a country.",
 		Example: "  daybreak sim world --households 5000 --to 2020-03-16\n" +
 			"  daybreak sim world --households 100 --seed 7 --to 2020-03-16 --out world.jsonl",
 		Args: cobra.NoArgs,
