@@ -82,11 +82,14 @@ func (a *app) startEmbedded(ctx context.Context, dir string) (*installation, err
 }
 
 // setUp brings the database of place to the schema of this build and creates the topics that are
-// missing. It closes place where it fails.
+// missing; then others may attach. It closes place where it fails.
 func (a *app) setUp(ctx context.Context, place *installation) error {
 	err := postgres.Migrate(ctx, place.DSN)
 	if err == nil && len(place.Brokers) > 0 {
 		err = a.ensureTopics(ctx, place.Brokers)
+	}
+	if err == nil && place.servers != nil {
+		err = place.servers.Publish("")
 	}
 	if err != nil {
 		return errors.Join(err, place.Close())

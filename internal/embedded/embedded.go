@@ -37,7 +37,8 @@ type Servers struct {
 
 // Start takes ownership of the installation in o.Dir and starts its servers; what it keeps is made
 // where it is missing. It returns ErrInUse, wrapped with the owner, where another live process owns
-// the directory. The caller calls Stop; where it is killed first, the servers end all the same.
+// the directory. The caller calls Publish once others may use the servers, and Stop; where it is
+// killed first, the servers end all the same.
 func Start(ctx context.Context, o Options) (*Servers, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -74,7 +75,7 @@ func (s *Servers) start(ctx context.Context, o Options) error {
 		}
 		s.run.Brokers = s.broker.addresses()
 	}
-	return s.run.write(s.dir)
+	return nil
 }
 
 // DSN returns the address of the database, complete: nothing of it comes from the environment.
@@ -83,7 +84,8 @@ func (s *Servers) DSN() string { return s.run.Database }
 // Brokers returns the broker's address, host:port; none where Options left it out.
 func (s *Servers) Brokers() []string { return s.run.Brokers }
 
-// Publish tells other processes where this one serves its pages.
+// Publish lets other processes attach, who wait for it, and tells them where this one serves its
+// pages; "" for nowhere. It may be called again.
 func (s *Servers) Publish(http string) error {
 	s.run.HTTP = http
 	return s.run.write(s.dir)

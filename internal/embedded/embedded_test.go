@@ -51,6 +51,9 @@ func beChild(text string) error {
 	if err != nil {
 		return err
 	}
+	if err := s.Publish(""); err != nil {
+		return err
+	}
 	fmt.Println("postmaster", s.postgres.process.Pid)
 	io.Copy(io.Discard, os.Stdin)
 	return s.Stop()
@@ -219,6 +222,11 @@ func TestOneOwner(t *testing.T) {
 	s := start(t, Options{Dir: dir, NoBroker: true})
 	if _, err := Start(t.Context(), Options{Dir: dir}); !errors.Is(err, ErrInUse) {
 		t.Errorf("second Start = %v, want ErrInUse", err)
+	}
+	soon, cancel := context.WithTimeout(t.Context(), 5*pollWait)
+	defer cancel()
+	if a, err := Attach(soon, dir); a != nil || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Attach before Publish = %v, %v, want to wait", a, err)
 	}
 	if err := s.Publish("127.0.0.1:8080"); err != nil {
 		t.Fatal(err)
