@@ -36,6 +36,8 @@ type RunOverview struct {
 	Orders   int64
 	Flagged  int64
 	Held     int64
+	Ready    int64 // approved and not submitted
+	Waiting  int64 // submitted and not sent, mostly for the sales that fund them
 	Approved int64 // approved, at whatever state since
 	Sent     int64
 	Filled   int64

@@ -29,7 +29,7 @@ func (db *DB) RunOverview(ctx context.Context, id string) (pipeline.RunOverview,
 	}
 	v := pipeline.RunOverview{Run: run}
 	err = db.pool.QueryRow(ctx, query("ViewRun"), id).Scan(&v.Decided, &v.Parked, &v.Accounts, &v.Planned, &v.Orders,
-		&v.Flagged, &v.Held, &v.Approved, &v.Sent, &v.Filled, &v.Rejected)
+		&v.Flagged, &v.Held, &v.Ready, &v.Waiting, &v.Approved, &v.Sent, &v.Filled, &v.Rejected)
 	if err != nil {
 		return v, fmt.Errorf("run %s: overview: %w", id, err)
 	}

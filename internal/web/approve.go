@@ -2,25 +2,41 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
+	"daybreak/internal/filter"
 	"daybreak/pipeline"
 )
 
-// Actions are the acts of people on orders: those of pipeline.Review, and Submit, which hands the
-// approved orders of a run to the gateway and returns how many. A refusal wraps pipeline.ErrState or
-// pipeline.ErrNotFound; its text is shown.
+// Actions are the acts of people on orders. A refusal wraps pipeline.ErrState or pipeline.ErrNotFound;
+// its text is shown.
 type Actions interface {
 	Preview(ctx context.Context, a pipeline.Act) (pipeline.Frozen, error)
 	Approve(ctx context.Context, a pipeline.Act) (pipeline.ApprovalResult, error)
 	Reject(ctx context.Context, a pipeline.Act) (int, error)
 	Hold(ctx context.Context, a pipeline.Act) (int, error)
 	Release(ctx context.Context, a pipeline.Act) (int, error)
-	Submit(ctx context.Context, a pipeline.Act) (int, error)
+	Submit(ctx context.Context, a pipeline.Act) (pipeline.SubmitResult, error)
 }
+
+// Desk is the Actions of the book.
+type Desk struct {
+	pipeline.Review
+	Submission pipeline.Submit
+}
+
+// Submit implements Actions.
+func (d Desk) Submit(ctx context.Context, a pipeline.Act) (pipeline.SubmitResult, error) {
+	return d.Submission.Submit(ctx, a)
+}
+
+// chosenMax is how many orders one act can name one by one: their ids must fit into one expression.
+const chosenMax = 150
 
 // commentMax bounds what a person may write beside an act.
 const commentMax = 1_000
@@ -90,7 +106,15 @@ func (s *Server) actOn(r *http.Request, run string, f pipeline.OrderFilter) (pip
 	if err != nil {
 		return pipeline.Act{}, err
 	}
-	return pipeline.Act{Run: run, Where: expression, Chosen: chosenBy(f), By: userOf(r).Name, Comment: comment, Now: s.now()}, nil
+	chosen, err := filter.Orders(expression) // what is recorded is what is applied
+	if errors.Is(err, filter.ErrFilter) {
+		return pipeline.Act{}, refused{http.StatusBadRequest, "That is too much for one act: choose at most " +
+			strconv.Itoa(chosenMax) + " orders, or use a filter."}
+	}
+	if err != nil {
+		return pipeline.Act{}, err
+	}
+	return pipeline.Act{Run: run, Where: expression, Chosen: chosen, By: userOf(r).Name, Comment: comment, Now: s.now()}, nil
 }
 
 func (s *Server) approve(w http.ResponseWriter, r *http.Request) error {
@@ -101,7 +125,7 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request) error {
 	if act.Root == "" {
 		return refused{http.StatusBadRequest, "An approval names the set that it signs. Open the page to approve again."}
 	}
-	result, err := s.actions.Approve(r.Context(), act)
+	result, err := s.actions.Approve(context.WithoutCancel(r.Context()), act)
 	if err != nil {
 		return err
 	}
@@ -147,11 +171,15 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	n, err := s.actions.Submit(r.Context(), act)
+	result, err := s.actions.Submit(context.WithoutCancel(r.Context()), act) // a closed page does not stop halfway
 	if err != nil {
 		return err
 	}
-	s.sessions.tell(r, plural(int64(n), "order is", "orders are")+" with the gateway. Purchases wait for the sales that fund them.")
+	said := plural(int64(result.Orders), "order is", "orders are") + " with the gateway. Purchases wait for the sales that fund them."
+	if n := len(result.Stale); n > 0 {
+		said += " Flagged and not sent, as they no longer hold: " + plural(int64(n), "order", "orders") + "."
+	}
+	s.sessions.tell(r, said)
 	http.Redirect(w, r, runPath(r.PathValue("run")), http.StatusSeeOther)
 	return nil
 }

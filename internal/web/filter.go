@@ -149,21 +149,6 @@ func where(f pipeline.OrderFilter) (string, error) {
 	return strings.Join(terms, " && "), nil
 }
 
-// chosenBy returns a filter as a condition over one order; it says the same as where, and as the
-// database does.
-func chosenBy(f pipeline.OrderFilter) func(pipeline.ReviewOrder) (bool, error) {
-	return func(o pipeline.ReviewOrder) (bool, error) {
-		values := []string{string(o.Review()), string(o.Side), o.Region, string(o.Currency), o.Reason, string(o.Symbol),
-			string(o.Account), string(o.ID)} // in the order of fields
-		for i, d := range fields {
-			if wanted := *d.values(&f); len(wanted) > 0 && !slices.Contains(wanted, values[i]) {
-				return false, nil
-			}
-		}
-		return !o.Notional.Less(f.NotionalMin), nil
-	}
-}
-
 // chip is one chosen value of a filter, with the address that takes it off.
 type chip struct {
 	Label string
@@ -240,16 +225,23 @@ func (l list) toggled(d field, value string) string {
 	})
 }
 
+// wordOf returns a value of a field as people read it.
+func wordOf(d field, value string) string {
+	switch d.key {
+	case "reason":
+		return reasonTitle(value)
+	case "side":
+		return sideWord(value)
+	}
+	return value
+}
+
 // chips are the chosen values, in the order of the fields.
 func (l list) chips() []chip {
 	var all []chip
 	for _, d := range fields {
 		for _, v := range *d.values(&l.filter) {
-			shown := v
-			if d.key == "reason" {
-				shown = reasonTitle(v)
-			}
-			all = append(all, chip{d.label, shown, l.toggled(d, v)})
+			all = append(all, chip{d.label, wordOf(d, v), l.toggled(d, v)})
 		}
 	}
 	if !l.filter.NotionalMin.IsZero() {

@@ -134,7 +134,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 			text = "Not found: " + strings.TrimSuffix(err.Error(), ": "+pipeline.ErrNotFound.Error()) + "."
 		}
 	case errors.Is(err, pipeline.ErrState):
-		status, text = http.StatusConflict, "Not possible now: "+err.Error()+"."
+		status, text = http.StatusConflict, strings.TrimSuffix(err.Error(), ": "+pipeline.ErrState.Error())+"."
 	case errors.Is(err, context.DeadlineExceeded):
 		status, text = http.StatusGatewayTimeout, "The database took too long to answer. Try again."
 	}

@@ -197,10 +197,7 @@ func facetsOf(l list, counts []pipeline.FacetCount) []facet {
 		chosen := *d.values(&l.filter)
 		seen := map[string]bool{}
 		add := func(value string, n int64) {
-			text := value
-			if d.key == "reason" {
-				text = reasonTitle(value)
-			}
+			text := wordOf(d, value)
 			v := facetValue{text, n, slices.Contains(chosen, value), l.toggled(d, value)}
 			seen[value] = true
 			if len(f.Values) < facetShown || v.On {

@@ -109,7 +109,6 @@ type live struct {
 	Elapsed   time.Duration
 	Overview  pipeline.RunOverview
 	Funnel    []funnelStep
-	Ready     int64 // approved and not yet at the broker
 }
 
 // liveOf derives the moving figures of a run from its counters.
@@ -119,7 +118,7 @@ func (s *Server) liveOf(o pipeline.RunOverview) live {
 		end = *o.Run.Finished
 	}
 	l := live{Run: o.Run, Decided: o.Decided, Of: int64(o.Run.Households), Parked: o.Parked, Overview: o,
-		Elapsed: end.Sub(o.Run.Started), Funnel: funnel(o), Ready: max(o.Approved-o.Sent, 0), PerSecond: "–"}
+		Elapsed: end.Sub(o.Run.Started), Funnel: funnel(o), PerSecond: "–"}
 	if seconds := int64(l.Elapsed / time.Millisecond); seconds > 0 && o.Decided > 0 {
 		rate := o.Decided * 1000 / seconds
 		l.PerSecond = count(rate)

@@ -1,7 +1,7 @@
 -- name: ViewRun
 -- How far a run is. Each number is one scan of an index, or of the run's own rows.
 SELECT coalesce(p.decided, 0)::bigint AS decided, coalesce(p.parked, 0)::bigint AS parked,
-       coalesce(d.accounts, 0)::bigint AS accounts, a.planned, o.orders, o.flagged, o.held, o.approved, o.sent, o.filled, o.rejected
+       coalesce(d.accounts, 0)::bigint AS accounts, a.planned, o.orders, o.flagged, o.held, o.ready, o.waiting, o.approved, o.sent, o.filled, o.rejected
 FROM (SELECT sum(decided) AS decided, sum(parked) AS parked FROM run_progress WHERE run = $1) p
 CROSS JOIN (SELECT sum(accounts) AS accounts FROM decision WHERE run = $1) d
 CROSS JOIN (SELECT count(*) AS planned FROM account_decision WHERE run = $1 AND outcome = 'planned') a
@@ -9,6 +9,8 @@ CROSS JOIN (
     SELECT count(*) AS orders,
            count(*) FILTER (WHERE review_state = 'Flagged') AS flagged,
            count(*) FILTER (WHERE review_state = 'Held') AS held,
+           count(*) FILTER (WHERE review_state = 'Approved') AS ready,
+           count(*) FILTER (WHERE review_state = 'Submitted') AS waiting,
            count(*) FILTER (WHERE approval IS NOT NULL) AS approved,
            count(*) FILTER (WHERE sent IS NOT NULL) AS sent,
            count(*) FILTER (WHERE review_state = 'Filled') AS filled,

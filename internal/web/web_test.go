@@ -1,0 +1,611 @@
+package web_test
+
+import (
+	"bufio"
+	"context"
+	"html"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"daybreak/internal/filter"
+	"daybreak/internal/web"
+	"daybreak/money"
+	"daybreak/orders"
+	"daybreak/pipeline"
+)
+
+// get returns the status and text of a page.
+func (s *site) get(client *http.Client, path string) (int, string) {
+	s.t.Helper()
+	answer, err := client.Get(s.url + path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.read(answer)
+}
+
+// post returns the status and text of the answer to a form, and where it leads.
+func (s *site) post(client *http.Client, path string, form url.Values) (status int, text, to string) {
+	s.t.Helper()
+	answer, err := client.PostForm(s.url+path, form)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	status, text = s.read(answer)
+	return status, text, answer.Header.Get("Location")
+}
+
+func (s *site) read(answer *http.Response) (int, string) {
+	s.t.Helper()
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return answer.StatusCode, string(text)
+}
+
+// words returns a page's text without its markup.
+func words(page string) string {
+	page = regexp.MustCompile(`(?s)<(script|style).*?</(script|style)>`).ReplaceAllString(page, "")
+	return strings.Join(strings.Fields(html.UnescapeString(regexp.MustCompile(`<[^>]*>`).ReplaceAllString(page, " "))), " ")
+}
+
+// mention fails the test where a page lacks one of some words.
+func (s *site) mention(path, page string, wanted ...string) {
+	s.t.Helper()
+	have := words(page)
+	for _, w := range wanted {
+		if !strings.Contains(have, w) {
+			s.t.Errorf("%s lacks %q:\n%s", path, w, have)
+		}
+	}
+}
+
+func TestPagesOfAMorning(t *testing.T) {
+	t.Parallel()
+	s := open(t, true)
+	ben := s.as("ben")
+	order := scalar[string](s, "SELECT min(id) FROM trade_order WHERE symbol = 'VTI' AND side = 'sell' AND held_by = '' AND exception = ''")
+	account := scalar[string](s, "SELECT account FROM trade_order WHERE id = $1", order)
+	all := strconv.Itoa(scalar[int](s, "SELECT count(*) FROM trade_order"))
+	all = all[:1] + "," + all[1:]
+	for path, wanted := range map[string][]string{
+		"/runs":                                  {testRun, "Mon 2020-03-16", "finished", "600"},
+		"/runs/" + testRun:                       {"600 of 600 households decided", "12 Parked", all, "07:00:00 EDT", "planted by the sample world: stale_price", "Losses harvested"},
+		"/runs/" + testRun + "/orders":           {all + " match", "Approve all " + all, "Tax-loss harvest"},
+		"/runs/" + testRun + "/orders/" + order:  {"Sell", "VTI", "2018-05-04:VTI", "Weight", "Approve…"},
+		"/runs/" + testRun + "/orders?side=sell": {"Side Sell ×"},
+		"/runs/" + testRun + "/approve?side=buy": {`side == "buy"`},
+		"/runs/" + testRun + "/submit":           {"No approved order waits to be sent."},
+		"/accounts/" + account:                   {"Account " + account, "Positions", "Cash", "Decisions", "VTI"},
+		"/fills":                                 {"daybreak.fills", "No fill yet."},
+	} {
+		status, text := s.get(ben, path)
+		if status != http.StatusOK {
+			t.Errorf("GET %s = %d, want 200\n%s", path, status, words(text))
+		}
+		if strings.Contains(text, markup) {
+			t.Errorf("GET %s holds a name that is not escaped", path)
+		}
+		s.mention(path, text, wanted...)
+	}
+	if status, text := s.get(ben, "/"); status != http.StatusSeeOther {
+		t.Errorf("GET / = %d, want 303 to the latest run\n%s", status, words(text))
+	}
+}
+
+func TestPagesWithoutData(t *testing.T) {
+	t.Parallel()
+	s := open(t, false)
+	ana := s.as("ana")
+	for path, wanted := range map[string]string{
+		"/": "No run yet", "/runs": "No run has been started yet.", "/fills": "No fill yet.",
+	} {
+		status, text := s.get(ana, path)
+		if status != http.StatusOK {
+			t.Errorf("GET %s = %d, want 200", path, status)
+		}
+		s.mention(path, text, wanted)
+	}
+	s.exec(`INSERT INTO market_snapshot (hash, day, body) VALUES ('market', '2020-03-16', '\x00')`)
+	s.exec(`INSERT INTO run (id, session, number, state, workflow, build, rules, market, maker, households, started)
+		VALUES ($1, '2020-03-16', 1, 'started', 'morning-run@1', 'b', 'r', 'market', 'ana', 7, now())`, testRun)
+	for path, wanted := range map[string]string{
+		"/runs/" + testRun: "0 of 7 households decided", "/runs/" + testRun + "/orders": "This run has no orders yet.",
+		"/runs/" + testRun + "/approve": "None of the 0 orders", "/runs/" + testRun + "/submit": "No approved order waits",
+	} {
+		status, text := s.get(ana, path)
+		if status != http.StatusOK {
+			t.Errorf("GET %s of an empty run = %d, want 200", path, status)
+		}
+		s.mention(path, text, wanted)
+	}
+}
+
+func TestErrorsAreTold(t *testing.T) {
+	t.Parallel()
+	s := open(t, true)
+	eve, nobody := s.as("eve"), &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for _, tc := range []struct {
+		name   string
+		client *http.Client
+		path   string
+		status int
+		text   string
+	}{
+		{"no such page", eve, "/nothing", 404, "There is nothing under this address."},
+		{"no such run", eve, "/runs/2020-03-17.1", 404, "Not found: run 2020-03-17.1."},
+		{"no such order", eve, "/runs/" + testRun + "/orders/NONE", 404, "Not found: order NONE"},
+		{"no such account", eve, "/accounts/<b>", 404, "Not found: account <b>."},
+		{"search that finds nothing", eve, "/search?q=zzz", 404, "Not found"},
+		{"a sort that is none", eve, "/runs/" + testRun + "/orders?sort=price", 400, "cannot be sorted"},
+		{"a page that is none", eve, "/runs/" + testRun + "/orders?after=X&at=much", 400, "not one"},
+		{"a least notional that is none", eve, "/runs/" + testRun + "/orders?min=1e5", 400, "not a number"},
+		{"a page above the role", eve, "/runs/" + testRun + "/approve", 403, "Your role, viewer, does not allow this."},
+		{"signed out", nobody, "/runs", 303, ""},
+		{"an asset that is none", nobody, "/assets/x/none.js", 404, ""},
+	} {
+		status, text := s.get(tc.client, tc.path)
+		if status != tc.status {
+			t.Errorf("%s: GET %s = %d, want %d", tc.name, tc.path, status, tc.status)
+		}
+		s.mention(tc.path, text, tc.text)
+	}
+}
+
+func TestSearch(t *testing.T) {
+	t.Parallel()
+	s := open(t, true)
+	eve := s.as("eve")
+	order := scalar[string](s, "SELECT min(id) FROM trade_order")
+	for text, want := range map[string]string{
+		testRun: "/runs/" + testRun, strings.ToLower(order): "/runs/" + testRun + "/orders/" + order, "H00002-1": "/accounts/H00002-1",
+		"H00002": "/accounts/H00002-1", "vti": "/runs/" + testRun + "/orders?symbol=VTI", "": "/",
+	} {
+		answer, err := eve.Get(s.url + "/search?q=" + url.QueryEscape(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if to := answer.Header.Get("Location"); to != want {
+			t.Errorf("search for %q leads to %q (%d), want %q", text, to, answer.StatusCode, want)
+		}
+	}
+}
+
+func TestOtherSitesAreRefused(t *testing.T) {
+	t.Parallel()
+	s := open(t, true)
+	ben := s.as("ben")
+	for _, path := range []string{"/login", "/logout", "/runs/" + testRun + "/approve", "/runs/" + testRun + "/submit",
+		"/runs/" + testRun + "/orders/X/hold", "/runs/" + testRun + "/orders/X/release", "/runs/" + testRun + "/orders/X/reject"} {
+		for header, value := range map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"} {
+			request, err := http.NewRequest(http.MethodPost, s.url+path, strings.NewReader("user=ben"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			request.Header.Set(header, value)
+			answer, err := ben.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if status, _ := s.read(answer); status != http.StatusForbidden {
+				t.Errorf("POST %s with %s: %s = %d, want 403", path, header, value, status)
+			}
+		}
+	}
+	request, err := http.NewRequest(http.MethodGet, s.url+"/runs", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Host = "evil.example"
+	answer, err := ben.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := s.read(answer); status != http.StatusMisdirectedRequest {
+		t.Errorf("GET with the Host of another site = %d, want 421", status)
+	}
+}
+
+func TestHeadersAndCookie(t *testing.T) {
+	t.Parallel()
+	s := open(t, false)
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	answer, err := client.PostForm(s.url+"/login", url.Values{"user": {"ana"}, "next": {"//evil.example/"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if to := answer.Header.Get("Location"); to != "/" {
+		t.Errorf("sign in leads to %q, want / and not another site", to)
+	}
+	c := answer.Cookies()[0]
+	if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || len(c.Value) < 40 {
+		t.Errorf("session cookie = %v, want HttpOnly, SameSite=Strict and 256 bits", c)
+	}
+	for name, want := range map[string]string{"Content-Security-Policy": "default-src 'self'", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"} {
+		if got := answer.Header.Get(name); !strings.HasPrefix(got, want) {
+			t.Errorf("%s = %q, want %q", name, got, want)
+		}
+	}
+	if status, _, _ := s.post(client, "/login", url.Values{"user": {"root"}}); status != http.StatusBadRequest {
+		t.Errorf("sign in as nobody's user = %d, want 400", status)
+	}
+	inline := regexp.MustCompile(`(?i)<style|\sstyle=|<script(?:[^>]*)>[^<]|\son[a-z]+=|javascript:`)
+	filled := open(t, true)
+	ben := filled.as("ben")
+	for _, path := range []string{"/runs/" + testRun, "/runs/" + testRun + "/orders", "/fills", "/login"} {
+		if _, text := filled.get(ben, path); inline.MatchString(text) {
+			t.Errorf("%s holds something inline: %q", path, inline.FindString(text))
+		}
+	}
+}
+
+// TestEveryOrderOnce walks the grid forwards and back, by every column and direction, with and
+// without a filter: the pages hold each order once, in order.
+func TestEveryOrderOnce(t *testing.T) {
+	t.Parallel()
+	s := open(t, true)
+	eve := s.as("eve")
+	row := regexp.MustCompile(`<tr data-id="([^"]+)"`)
+	link := func(page, name string) string {
+		if m := regexp.MustCompile(` data-` + name + `="([^"]+)"`).FindStringSubmatch(page); m != nil {
+			return html.UnescapeString(m[1])
+		}
+		return ""
+	}
+	columns := map[string]string{"notional": "notional", "symbol": "symbol", "account": "account"}
+	for _, where := range []struct{ address, sql string }{{"", "true"}, {"side=sell&", "side = 'sell'"}, {"symbol=VTI&symbol=AGG&min=5000&", "symbol IN ('VTI', 'AGG') AND notional >= 5000"}} {
+		for _, sign := range []string{"", "-"} {
+			for name, column := range columns {
+				direction := map[string]string{"": "ASC", "-": "DESC"}[sign]
+				want := scalar[[]string](s, "SELECT array_agg(id ORDER BY "+column+" "+direction+", id "+direction+") FROM trade_order WHERE "+where.sql)
+				address := "/runs/" + testRun + "/orders?" + where.address + "sort=" + sign + name
+				var got, back []string
+				last, pages := "", 0
+				for next := address; next != ""; pages++ {
+					_, page := s.get(eve, next)
+					for _, m := range row.FindAllStringSubmatch(page, -1) {
+						got = append(got, m[1])
+					}
+					last, next = page, link(page, "next")
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("%s: %d rows over %d pages, want %d in order", address, len(got), pages, len(want))
+				}
+				for prev := link(last, "prev"); prev != ""; {
+					_, page := s.get(eve, prev)
+					var ids []string
+					for _, m := range row.FindAllStringSubmatch(page, -1) {
+						ids = append(ids, m[1])
+					}
+					back, prev = append(ids, back...), link(page, "prev")
+				}
+				if n := len(got) - len(back); n <= 0 || n > 100 || !slices.Equal(back, got[:len(back)]) {
+					t.Errorf("%s: back from the last page: %d of %d rows, want all but the last page's", address, len(back), len(got))
+				}
+			}
+		}
+	}
+}
+
+// TestFilterSaysTheSame checks that the address of a list, the statement that reads it and the
+// expression that an approval records choose the same orders, and that facets count them.
+func TestFilterSaysTheSame(t *testing.T) {
+	t.Parallel()
+	s := open(t, true)
+	ctx := t.Context()
+	all, err := s.db.Orders(ctx, pipeline.OrderPage{Run: testRun, Sort: pipeline.BySymbol, Limit: 100_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range []string{"", "side=sell", "side=sell&side=buy&region=CA", "state=Held", "state=Flagged&state=Proposed", "reason=HARVEST&min=1000.5",
+		"symbol=VTI&symbol=XIC.TO", "account=H00003-1", "currency=CAD&side=buy", "id=" + string(all[7].ID), "account=" + url.QueryEscape(`" || true || "`)} {
+		form, err := url.ParseQuery(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := web.ReadFilter(form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		expression, err := web.Where(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		matches, err := filter.Orders(expression)
+		if err != nil {
+			t.Fatalf("%s: %v", expression, err)
+		}
+		var want []orders.ID
+		notional := money.Zero
+		for _, o := range all {
+			if ok, err := matches == nil, error(nil); !ok {
+				if ok, err = matches(reviewed(o)); err != nil || !ok {
+					if err != nil {
+						t.Fatal(err)
+					}
+					continue
+				}
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			want, notional = append(want, o.ID), notional.Add(o.Notional)
+		}
+		read, err := s.db.Orders(ctx, pipeline.OrderPage{Run: testRun, Filter: f, Sort: pipeline.BySymbol, Limit: 100_000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []orders.ID
+		for _, o := range read {
+			got = append(got, o.ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q reads %d orders, and the expression %s chooses %d", address, len(got), expression, len(want))
+		}
+		s.countsAgree(f, int64(len(want)), notional)
+	}
+}
+
+// countsAgree checks totals and the facet of regions, which no filter here names alone.
+func (s *site) countsAgree(f pipeline.OrderFilter, n int64, notional money.Dec) {
+	s.t.Helper()
+	totals, err := s.db.OrderTotals(s.t.Context(), testRun, f)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var sum int64
+	amount := money.Zero
+	for _, t := range totals {
+		sum, amount = sum+t.Orders, amount.Add(t.Notional)
+	}
+	if sum != n || amount != notional {
+		s.t.Errorf("totals of %+v = %d orders for %s, want %d for %s", f, sum, amount, n, notional)
+	}
+	f.Regions = nil
+	facets, err := s.db.OrderFacets(s.t.Context(), testRun, f)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	all, err := s.db.OrderTotals(s.t.Context(), testRun, f)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, t := range all {
+		sum -= t.Orders
+	}
+	sum = n - sum // the orders of every region
+	for _, c := range facets {
+		if c.Facet == "region" {
+			sum -= c.Count
+		}
+	}
+	if sum != 0 {
+		s.t.Errorf("the facet of regions misses %d orders of %+v", sum, f)
+	}
+}
+
+// reviewed returns an order of a list as an act sees it.
+func reviewed(o pipeline.OrderRow) pipeline.ReviewOrder {
+	r := pipeline.ReviewOrder{Run: o.Run, ID: o.ID, Household: o.Household, Account: o.Account, Region: o.Region, Symbol: o.Symbol,
+		Side: o.Side, Quantity: o.Quantity, Price: o.Price, Notional: o.Notional, Value: o.Value, Currency: o.Currency,
+		AccountCurrency: o.AccountCurrency, Reason: o.Reason, State: orders.Proposed, HeldBy: o.HeldBy, Exception: o.Exception}
+	r.Approved, r.Released = o.State == pipeline.ReviewApproved, o.State == pipeline.ReviewSubmitted
+	return r
+}
+
+func TestApproveHoldRejectSubmit(t *testing.T) {
+	t.Parallel()
+	s := open(t, true)
+	ana, ben, eve := s.as("ana"), s.as("ben"), s.as("eve")
+	page := "/runs/" + testRun + "/approve"
+	root := func(text string) string {
+		return regexp.MustCompile(`name="root" value="([0-9a-f]*)"`).FindStringSubmatch(text)[1]
+	}
+	_, text := s.get(ben, page+"?symbol=VTI")
+	open := scalar[int](s, "SELECT count(*) FROM trade_order WHERE symbol = 'VTI' AND held_by = '' AND exception = ''")
+	s.mention(page, text, "Approve "+strconv.Itoa(open)+" orders", `security == "VTI"`)
+	signed := url.Values{"symbol": {"VTI"}, "root": {root(text)}, "comment": {"as discussed"}}
+
+	if status, _, _ := s.post(eve, page, signed); status != http.StatusForbidden {
+		t.Errorf("a viewer's approval = %d, want 403", status)
+	}
+	if status, _, _ := s.post(ben, page, url.Values{"symbol": {"VTI"}}); status != http.StatusBadRequest {
+		t.Errorf("an approval of no named set = %d, want 400", status)
+	}
+	if status, _, _ := s.post(ben, page, url.Values{"chosen": {"1"}, "root": {"x"}}); status != http.StatusBadRequest {
+		t.Errorf("an approval of chosen orders without any = %d, want 400", status)
+	}
+	one := scalar[string](s, "SELECT min(id) FROM trade_order WHERE symbol = 'VTI' AND held_by = '' AND exception = ''")
+	if status, text, to := s.post(ana, "/runs/"+testRun+"/orders/"+one+"/hold", url.Values{"comment": {"client called"}, "back": {"/fills"}}); status != 303 || to != "/fills" {
+		t.Fatalf("hold = %d to %q, want 303 to /fills\n%s", status, to, words(text))
+	}
+	if status, text, _ := s.post(ben, page, signed); status != http.StatusConflict {
+		t.Errorf("an approval of a set that has changed = %d, want 409\n%s", status, words(text))
+	} else {
+		s.mention(page, text, "the orders have changed since they were shown")
+	}
+	if n := scalar[int](s, "SELECT count(*) FROM approval"); n != 0 {
+		t.Errorf("%d approvals are recorded, want none yet", n)
+	}
+	_, text = s.get(ben, page+"?symbol=VTI")
+	signed.Set("root", root(text))
+	if status, text, to := s.post(ben, page, signed); status != 303 || to != "/runs/"+testRun+"/orders?symbol=VTI" {
+		t.Fatalf("approve = %d to %q, want 303 back to the list\n%s", status, to, words(text))
+	}
+	if n := scalar[int](s, "SELECT count(*) FROM approval_order"); n != open-1 {
+		t.Errorf("%d orders are approved, want %d", n, open-1)
+	}
+	if got := scalar[string](s, "SELECT approver || ' ' || filter || ' ' || comment FROM approval"); got != `ben security == "VTI" as discussed` {
+		t.Errorf("the approval says %q", got)
+	}
+	_, text = s.get(ben, "/runs/"+testRun+"/orders?symbol=VTI")
+	s.mention("the list", text, "You approved "+strconv.Itoa(open-1)+" orders.", "Approved")
+	if _, text = s.get(ben, "/runs/"+testRun+"/orders?symbol=VTI"); strings.Contains(text, "You approved") {
+		t.Error("the list says twice what was approved")
+	}
+
+	_, text = s.get(ana, "/runs/"+testRun+"/orders/"+one)
+	s.mention("the held order", text, "held by ana", "client called", "No longer hold")
+	if status, _, _ := s.post(ana, "/runs/"+testRun+"/orders/"+one+"/release", nil); status != 303 {
+		t.Errorf("release = %d, want 303", status)
+	}
+	if status, _, _ := s.post(ana, "/runs/"+testRun+"/orders/"+one+"/reject", url.Values{"comment": {"no"}}); status != 303 {
+		t.Errorf("reject = %d, want 303", status)
+	}
+	if status, text, _ := s.post(ana, "/runs/"+testRun+"/orders/"+one+"/hold", url.Values{"comment": {"late"}}); status != http.StatusConflict {
+		t.Errorf("hold of a rejected order = %d, want 409\n%s", status, words(text))
+	}
+	if status, _, to := s.post(ben, "/runs/"+testRun+"/submit", nil); status != 303 || to != "/runs/"+testRun {
+		t.Errorf("submit = %d to %q, want 303 to the run", status, to)
+	}
+	_, text = s.get(ben, "/runs/"+testRun)
+	s.mention("the run", text, strconv.Itoa(open-1)+" orders are with the gateway.")
+}
+
+func TestMakerCannotApprove(t *testing.T) {
+	t.Parallel()
+	s := open(t, true)
+	s.exec("UPDATE run SET maker = 'ben'")
+	ben := s.as("ben")
+	_, text := s.get(ben, "/runs/"+testRun+"/orders")
+	s.mention("the list", text, "You started this run: another person must approve.")
+	status, text, _ := s.post(ben, "/runs/"+testRun+"/approve", url.Values{"root": {"x"}})
+	if status != http.StatusConflict || scalar[int](s, "SELECT count(*) FROM approval") != 0 {
+		t.Errorf("the maker's approval = %d, want 409 and nothing recorded\n%s", status, words(text))
+	}
+}
+
+// streamed is one event as a browser reads it.
+type streamed struct{ id, kind, data string }
+
+// stream opens the events and sends them on a channel until the test ends.
+func (s *site) stream(client *http.Client, last string) <-chan streamed {
+	s.t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/events", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if last != "" {
+		request.Header.Set("Last-Event-ID", last)
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if got := answer.Header.Get("Content-Type"); got != "text/event-stream" {
+		s.t.Fatalf("events come as %q", got)
+	}
+	out := make(chan streamed, 100)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var e streamed
+		for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
+			name, value, _ := strings.Cut(lines.Text(), ": ")
+			switch name {
+			case "id":
+				e.id = value
+			case "event":
+				e.kind = value
+			case "data":
+				e.data = value
+			case "":
+				if e.kind != "" {
+					out <- e
+				}
+				e = streamed{}
+			}
+		}
+	}()
+	s.t.Cleanup(func() { stop(); answer.Body.Close(); <-done })
+	return out
+}
+
+// next waits for the next event of a kind.
+func (s *site) next(events <-chan streamed, kind string) streamed {
+	s.t.Helper()
+	limit := time.NewTimer(10 * time.Second)
+	defer limit.Stop()
+	for {
+		select {
+		case e := <-events:
+			if e.kind == kind {
+				return e
+			}
+		case <-limit.C:
+			s.t.Fatalf("no event of kind %s after 10 s", kind)
+		}
+	}
+}
+
+// fill records an execution of an approved order, as the consumer of fills does, at an offset.
+func (s *site) fill(order string, offset int) {
+	s.t.Helper()
+	s.exec(`INSERT INTO execution (household, version, key, exec_type, order_id, run, account, symbol, side, quantity, price, commission, currency,
+			fx, fx_day, trade_date, settle_date, broker_time, effective, source_partition, source_offset)
+		SELECT household, 100 + $2, id || '/' || $2, 'F', id, run, account, symbol, side, quantity, price, 0, currency, 1, session, session, session,
+			'2020-03-16 13:30:00+00'::timestamptz + $2 * interval '1 second', true, 1, $2
+		FROM trade_order WHERE id = $1`, order, offset)
+	s.exec("UPDATE trade_order SET state = 'Filled', sent = now(), cum_qty = order_qty, leaves_qty = 0 WHERE id = $1", order)
+	s.exec("UPDATE stream_offset SET next_offset = $1, applied = applied + 1, last_record = now() WHERE topic = 'daybreak.fills' AND partition = 1", offset+1)
+	s.exec("SELECT pg_notify('daybreak_fills', '')")
+}
+
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	s := open(t, true)
+	eve := s.as("eve")
+	events := s.stream(eve, "")
+	s.exec("SELECT pg_notify('daybreak_run', $1)", testRun)
+	first := s.next(events, "run")
+	if !strings.Contains(first.data, `"run":"`+testRun+`"`) || !strings.Contains(first.data, "households decided") {
+		t.Errorf("a run's event holds %s", first.data)
+	}
+	order := scalar[string](s, "SELECT min(id) FROM trade_order WHERE symbol = 'VTI' AND held_by = '' AND exception = ''")
+	s.fill(order, 0)
+	fill := s.next(events, "fills")
+	if !strings.Contains(fill.data, order) || !strings.Contains(fill.data, `"count":1`) {
+		t.Errorf("the fill's event holds %s, want order %s", fill.data, order)
+	}
+	a, errA := strconv.ParseInt(first.id, 10, 64)
+	b, errB := strconv.ParseInt(fill.id, 10, 64)
+	if errA != nil || errB != nil || a >= b {
+		t.Errorf("ids are %s and then %s, want increasing ones", first.id, fill.id)
+	}
+	again := s.stream(eve, first.id)
+	if got := s.next(again, "fills"); got != fill {
+		t.Errorf("resumed after %s: %v, want %v", first.id, got, fill)
+	}
+	s.next(s.stream(eve, "17"), "reload")
+}
+
+func TestMetricsAndHealth(t *testing.T) {
+	t.Parallel()
+	s := open(t, true)
+	nobody := &http.Client{}
+	for path, want := range map[string]string{
+		"/healthz": "ok", "/readyz": "ready", "/metrics": `daybreak_run_households{outcome="parked"} 12`,
+	} {
+		if status, text := s.get(nobody, path); status != http.StatusOK || !strings.Contains(text, want) {
+			t.Errorf("GET %s = %d, want 200 with %q\n%s", path, status, want, text)
+		}
+	}
+	_, text := s.get(nobody, "/metrics")
+	for _, want := range []string{`daybreak_orders{state="Held"}`, `daybreak_stream_records_total{outcome="applied",topic="daybreak.fills"} 0`, "daybreak_database_up 1"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+}
