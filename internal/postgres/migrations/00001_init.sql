@@ -99,7 +99,7 @@ CREATE TABLE planted_fault (
 -- The clock of a sample installation, whose sessions lie in the past: at the real time it showed
 -- the other. Without a row the clock is the machine's.
 CREATE TABLE sample_clock (
-    only     boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single   boolean PRIMARY KEY DEFAULT true CHECK (single),
     real     timestamptz NOT NULL,
     shown    timestamptz NOT NULL
 );
