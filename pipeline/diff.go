@@ -23,9 +23,8 @@ type RunDifference struct {
 
 // Exports reads the orders of a run as they are exported.
 type Exports interface {
-	Run(ctx context.Context, id string) (Run, error)
-	// ExportOrders returns all orders of a run, by id.
-	ExportOrders(ctx context.Context, run string) ([]orders.Export, error)
+	// ExportOrders calls each for every order of a run by id, or returns ErrNotFound.
+	ExportOrders(ctx context.Context, run string, each func(orders.Export) error) error
 }
 
 // DiffRuns compares two runs by account, security and side: runs of two sessions too, whose order
@@ -33,11 +32,11 @@ type Exports interface {
 func DiffRuns(ctx context.Context, exports Exports, a, b string) ([]RunDifference, error) {
 	var sides [2][]orders.Export
 	for i, id := range []string{a, b} {
-		if _, err := exports.Run(ctx, id); err != nil {
-			return nil, err
-		}
-		var err error
-		if sides[i], err = exports.ExportOrders(ctx, id); err != nil {
+		err := exports.ExportOrders(ctx, id, func(e orders.Export) error {
+			sides[i] = append(sides[i], e)
+			return nil
+		})
+		if err != nil {
 			return nil, err
 		}
 		slices.SortFunc(sides[i], compareWish)

@@ -45,7 +45,7 @@ func newAccountShowCmd(a *app) *cobra.Command {
 					return usageError("--as-of: %w", err)
 				}
 			}
-			d, err := a.openDesk(c.Context(), false)
+			d, err := a.openOffice(c.Context(), false)
 			if err != nil {
 				return err
 			}
@@ -138,7 +138,7 @@ func newAccountReplayCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			d, err := a.openDesk(c.Context(), false)
+			d, err := a.openOffice(c.Context(), false)
 			if err != nil {
 				return err
 			}

@@ -27,17 +27,17 @@ func newRunCmd(a *app) *cobra.Command {
 	return c
 }
 
-// desk is what commands about runs and orders work with: the database, and a producer where they
+// office is what commands about runs and orders work with: the database, and a producer where they
 // send something.
-type desk struct {
+type office struct {
 	db       *postgres.DB
 	producer *kafka.Producer
 	close    func()
 }
 
-// openDesk connects to the installation that the settings name. With sends it also connects to its
+// openOffice connects to the installation that the settings name. With sends it also connects to its
 // brokers.
-func (a *app) openDesk(ctx context.Context, sends bool) (*desk, error) {
+func (a *app) openOffice(ctx context.Context, sends bool) (*office, error) {
 	where, err := a.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (a *app) openDesk(ctx context.Context, sends bool) (*desk, error) {
 		_ = where.Close()
 		return nil, err
 	}
-	d := &desk{db: db, close: func() { db.Close(); _ = where.Close() }}
+	d := &office{db: db, close: func() { db.Close(); _ = where.Close() }}
 	if !sends {
 		return d, nil
 	}
@@ -81,7 +81,7 @@ func newRunStartCmd(a *app) *cobra.Command {
 			if err != nil {
 				return exitWith(exitUsage, fmt.Errorf("--where: %w", err))
 			}
-			d, err := a.openDesk(c.Context(), true)
+			d, err := a.openOffice(c.Context(), true)
 			if err != nil {
 				return err
 			}
@@ -105,7 +105,7 @@ func newRunStartCmd(a *app) *cobra.Command {
 }
 
 // startRun starts a run with this build's id and rules.
-func (a *app) startRun(ctx context.Context, d *desk, request pipeline.RunRequest) (pipeline.Run, error) {
+func (a *app) startRun(ctx context.Context, d *office, request pipeline.RunRequest) (pipeline.Run, error) {
 	var err error
 	if request.Build, err = build(); err != nil {
 		return pipeline.Run{}, err
@@ -192,7 +192,7 @@ func newRunListCmd(a *app) *cobra.Command {
 		Short: "List runs, the newest first",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			d, err := a.openDesk(c.Context(), false)
+			d, err := a.openOffice(c.Context(), false)
 			if err != nil {
 				return err
 			}
@@ -227,7 +227,7 @@ func newRunShowCmd(a *app) *cobra.Command {
 		Short: "Show the summary of a run",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			d, err := a.openDesk(c.Context(), false)
+			d, err := a.openOffice(c.Context(), false)
 			if err != nil {
 				return err
 			}
@@ -243,7 +243,7 @@ func newRunWatchCmd(a *app) *cobra.Command {
 		Short: "Follow a run until its end and print its summary",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			d, err := a.openDesk(c.Context(), false)
+			d, err := a.openOffice(c.Context(), false)
 			if err != nil {
 				return err
 			}
@@ -275,7 +275,7 @@ func newRunStateCmd(a *app, s runSteer) *cobra.Command {
 		Short: s.short,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			d, err := a.openDesk(c.Context(), s.to == pipeline.RunStarted)
+			d, err := a.openOffice(c.Context(), s.to == pipeline.RunStarted)
 			if err != nil {
 				return err
 			}

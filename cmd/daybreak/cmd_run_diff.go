@@ -15,7 +15,7 @@ func newRunDiffCmd(a *app) *cobra.Command {
 		Short: "Compare the orders of two runs: exit 5 where they differ",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			d, err := a.openDesk(c.Context(), false)
+			d, err := a.openOffice(c.Context(), false)
 			if err != nil {
 				return err
 			}

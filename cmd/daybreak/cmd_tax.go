@@ -38,21 +38,20 @@ func newTaxCmd() *cobra.Command {
 
 // taxFiles writes the outcomes of the cases in files and returns how many could not be used.
 func taxFiles(in io.Reader, out io.Writer, files []string) (faults int, err error) {
-	var line []byte
+	write := func(b []byte) {
+		if err == nil {
+			_, err = out.Write(b)
+		}
+	}
 	for _, name := range files {
-		text, err := readText(in, name)
-		if err != nil {
-			return faults, err
+		text, readErr := readText(in, name)
+		if readErr != nil {
+			return faults, readErr
 		}
 		region.ReadCases(text, func(c *region.Case) {
-			if err != nil {
-				return
-			}
-			ok := false
-			if line, ok = c.AppendOutcome(line[:0]); !ok {
+			if err == nil && !c.WriteOutcome(write) {
 				faults++
 			}
-			_, err = out.Write(line)
 		})
 		if err != nil {
 			return faults, err

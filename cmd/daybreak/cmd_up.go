@@ -16,7 +16,9 @@ import (
 
 // upOptions are the flags of up that are no settings.
 type upOptions struct {
-	roles []string
+	roles      []string
+	noSample   bool
+	households int // of the sample world
 }
 
 func newUpCmd(a *app) *cobra.Command {
@@ -26,7 +28,9 @@ func newUpCmd(a *app) *cobra.Command {
 		Short: "Bring up everything on one machine, until interrupted",
 		Long: "Starts a private PostgreSQL and an in-process Kafka broker, or uses those of --database-url and\n" +
 			"--brokers; brings the schema and the topics to this build's version; then plays every role of the\n" +
-			"day. Data stay in --data. Ctrl-C stops all of it.",
+			"day. Data stay in --data. Ctrl-C stops all of it.\n\n" +
+			"A book with nothing in it gets the sample market and a sample world. Its clock starts on the evening\n" +
+			"before 2020-03-16: start that run by hand, or wait for the scheduler until its morning.",
 		Example: "  daybreak up --data ./daybreak-data\n" +
 			"  daybreak up --database-url postgres://localhost/daybreak --brokers localhost:9092",
 		Args: cobra.NoArgs,
@@ -34,6 +38,8 @@ func newUpCmd(a *app) *cobra.Command {
 	}
 	c.Flags().String("http", defaultSettings().HTTP, "address that the pages are served on")
 	c.Flags().StringSliceVar(&o.roles, "roles", roles, "roles to play")
+	c.Flags().BoolVar(&o.noSample, "no-sample", false, "leave an empty book empty")
+	c.Flags().IntVar(&o.households, "households", sampleHouseholds, "households of the sample world")
 	return c
 }
 
@@ -47,6 +53,11 @@ func (a *app) up(ctx context.Context, o upOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, place.Close()) }()
+	if !o.noSample {
+		if err := a.fillEmptyBook(ctx, place, o.households); err != nil {
+			return err
+		}
+	}
 	s, err := a.openServices(ctx, place)
 	if err != nil {
 		return err
@@ -61,6 +72,9 @@ func (a *app) up(ctx context.Context, o upOptions) (err error) {
 	fmt.Fprintf(a.errOut, "up: %s\n", strings.Join(o.roles, ", "))
 	ctx, cancel := place.watch(ctx)
 	defer cancel()
+	if len(o.roles) == 0 { // the servers alone
+		<-ctx.Done()
+	}
 	err = s.run(ctx, o.roles)
 	if errors.Is(context.Cause(ctx), errDatabaseEnded) {
 		return errDatabaseEnded

@@ -16,7 +16,7 @@ func newVerifyCmd(a *app) *cobra.Command {
 		Short: "Recompute every invariant over the whole database: exit 5 where one is broken",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			d, err := a.openDesk(c.Context(), false)
+			d, err := a.openOffice(c.Context(), false)
 			if err != nil {
 				return err
 			}

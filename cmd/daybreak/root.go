@@ -146,8 +146,11 @@ func newRootCmd(a *app) *cobra.Command {
 	addSettingFlags(root.PersistentFlags())
 	root.AddCommand(
 		newUpCmd(a),
+		newDemoCmd(a),
 		newServeCmd(a),
 		newImportCmd(a),
+		newSimCmd(a),
+		newTaxCmd(),
 		newRunCmd(a),
 		newAccountCmd(a),
 		newVerifyCmd(a),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"time"
 
@@ -33,7 +34,45 @@ func importSample(ctx context.Context, db *postgres.DB) error {
 	return err
 }
 
-// buildSampleWorld makes the sample's households in the book and returns how many they are.
+// sampleHouseholds is the size of the sample world where nobody says another.
+const sampleHouseholds = 300
+
+// sampleLead is how long before its run the clock of a new sample installation starts: on the evening
+// before, so that people may start the run themselves.
+const sampleLead = 15 * time.Hour
+
+// fillEmptyBook gives a book with nothing in it the sample market, a sample world and its clock.
+func (a *app) fillEmptyBook(ctx context.Context, place *installation, households int) error {
+	db, err := postgres.Open(ctx, place.DSN, a.settings.Connections)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if isEmpty, err := db.IsEmptyBook(ctx); err != nil || !isEmpty {
+		return err
+	}
+	fmt.Fprintf(a.errOut, "making a sample world of %d households\n", households)
+	if err := importSample(ctx, db); err != nil {
+		return err
+	}
+	if _, err := a.buildSampleWorld(ctx, db, households); err != nil {
+		return err
+	}
+	return a.setSampleClock(ctx, db, sampleDay)
+}
+
+// setSampleClock makes the clock of an installation show the evening before a session, unless it has
+// such a clock already.
+func (a *app) setSampleClock(ctx context.Context, db *postgres.DB, session market.Day) error {
+	const earlyMorning = 6 * time.Hour // in UTC: before any exchange opens
+	first, err := pipeline.NextRun(session.Time().Add(earlyMorning))
+	if err != nil {
+		return err
+	}
+	return db.SetSampleClock(ctx, a.now(), first.Starts.Add(-sampleLead))
+}
+
+// buildSampleWorld makes the sample's households in the book and returns what they are.
 func (a *app) buildSampleWorld(ctx context.Context, db *postgres.DB, households int) (sim.WorldSummary, error) {
 	history, err := db.MarketHistory(ctx, sampleDay)
 	if err != nil {

@@ -10,8 +10,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"daybreak/internal/broker"
 	"daybreak/internal/kafka"
 	"daybreak/internal/postgres"
+	"daybreak/internal/web"
+	"daybreak/market"
+	"daybreak/orders"
 	"daybreak/pipeline"
 )
 
@@ -47,6 +51,7 @@ type services struct {
 	build    string
 	rules    string
 	now      func() time.Time // the installation's clock: the sample's stands in another year
+	isSample bool
 	ready    func(http string) error
 }
 
@@ -55,7 +60,7 @@ func (a *app) openServices(ctx context.Context, where *installation) (*services,
 	if len(where.Brokers) == 0 {
 		return nil, usageError("no brokers named: give --brokers or KAFKA_BROKERS beside the database")
 	}
-	s := &services{app: a, where: where, now: a.now, ready: func(string) error { return nil }}
+	s := &services{app: a, where: where, ready: func(string) error { return nil }}
 	var err error
 	if s.build, err = build(); err != nil {
 		return nil, err
@@ -64,6 +69,10 @@ func (a *app) openServices(ctx context.Context, where *installation) (*services,
 		return nil, err
 	}
 	if s.db, err = postgres.Open(ctx, where.DSN, a.settings.Connections); err != nil {
+		return nil, err
+	}
+	if s.now, s.isSample, err = s.db.Clock(ctx, a.now); err != nil {
+		s.db.Close()
 		return nil, err
 	}
 	if s.producer, err = kafka.NewProducer(where.Brokers); err != nil {
@@ -122,6 +131,55 @@ const makerScheduler = "scheduler"
 func (s *services) consumer(topic, group string, batchMax int, h pipeline.Handler) *kafka.Consumer {
 	return &kafka.Consumer{
 		Brokers: s.where.Brokers, Group: group, Topic: topic, BatchMax: batchMax, Offsets: s.db, Handler: h, Log: s.app.log,
+	}
+}
+
+// gateway sends released orders to the simulated brokerage. In a sample installation a session takes
+// orders all day long; in any other one only while its exchange is open.
+func (s *services) gateway(ctx context.Context) error {
+	g := &pipeline.Gateway{
+		Book: s.db, Broker: broker.NewSimulated(s.producer, kafka.FillCodec(), broker.Settings{Seed: sampleSeed}),
+		Limits: orders.DefaultLimits, Log: s.app.log,
+	}
+	if !s.isSample {
+		g.IsOpen = s.isOpen
+	}
+	return g.Run(ctx)
+}
+
+func (s *services) isOpen(exchange string, session market.Day) bool {
+	calendar, err := market.Calendar(exchange)
+	return err == nil && calendar.DayAt(s.now()) == session && calendar.IsOpen(s.now())
+}
+
+// web serves the pages.
+func (s *services) web(ctx context.Context) error {
+	server, err := web.New(web.Config{
+		Views: s.db, Actions: desk(s.db), Listen: s.app.settings.HTTP, DevLogin: true, Build: s.build, Log: s.app.log, Now: s.app.now,
+	})
+	if errors.Is(err, web.ErrExposed) {
+		return exitWith(exitUsage, err)
+	}
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return server.Run(ctx) })
+	group.Go(func() error {
+		address := server.Addr(ctx)
+		if address == nil {
+			return nil // it never listened: Run says why
+		}
+		return s.ready(address.String())
+	})
+	return group.Wait()
+}
+
+// desk is where people decide about orders: the page and the commands go through the same one.
+func desk(db *postgres.DB) web.Desk {
+	return web.Desk{
+		Review:     pipeline.Review{Book: db, Limits: orders.DefaultLimits},
+		Submission: pipeline.Submit{Book: db, Limits: orders.DefaultLimits},
 	}
 }
 

@@ -44,6 +44,12 @@ func defaultSettings() settings {
 	return settings{Output: outputText, HTTP: "127.0.0.1:8080", Connections: 16, Log: "info"}
 }
 
+// withoutInstallation returns s with nothing that names an installation.
+func (s settings) withoutInstallation() settings {
+	s.Data, s.DatabaseURL, s.Brokers, s.usePG = "", "", nil, false
+	return s
+}
+
 // settingKeys are the keys of settings that a file or the environment may set.
 var settingKeys = []string{"output", "data", "database_url", "brokers", "http", "connections", "log", "pg_bin"}
 

@@ -70,15 +70,6 @@ func scanExport(row pgx.CollectableRow) (orders.Export, error) {
 	return e, errors.Join(json.Unmarshal(lots, &e.Lots), json.Unmarshal(numbers, &e.Numbers))
 }
 
-// ExportOrders implements pipeline.Exports.
-func (db *DB) ExportOrders(ctx context.Context, run string) ([]orders.Export, error) {
-	rows, err := db.pool.Query(ctx, query("ExportOrders"), run)
-	if err != nil {
-		return nil, fmt.Errorf("run %s: orders: %w", run, err)
-	}
-	return pgx.CollectRows(rows, scanExport)
-}
-
 // TimelineEntry is one thing that happened to an account.
 type TimelineEntry struct {
 	At      time.Time `json:"at"`

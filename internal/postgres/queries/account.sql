@@ -53,9 +53,3 @@ WHERE kind IN ('cash', 'units')
 GROUP BY kind, commodity
 HAVING sum(amount) <> 0
 ORDER BY kind, commodity;
-
--- name: ExportOrders
-SELECT id, account, household, symbol, side, quantity, lots, reason, numbers
-FROM trade_order
-WHERE run = $1
-ORDER BY id;
