@@ -49,7 +49,7 @@ type fold struct {
 	saleAt  []int32 // event of each sale
 	years   []YearTotals
 	issues  []Issue
-	after   []After
+	after   []left
 	pool    poolFold
 	lot     lotFold
 	match   matchFold
@@ -124,6 +124,13 @@ type After struct {
 	Cost      money.Dec
 }
 
+// left is an After in the numbers of its fold.
+type left struct {
+	event, unit int32
+	shares      money.Rat
+	cost        money.Dec
+}
+
 // Fold returns the tax book of a household: the events of the checkpoint and then events, whatever
 // order they come in; the zero Checkpoint is the beginning. Facts are never refused: an oversold
 // sale waits without cost or gain until a purchase covers it. It keeps events, which the caller
@@ -133,19 +140,28 @@ func Fold(r *Rules, s Scope, from Checkpoint, events []Event) (*Book, error) {
 	return foldBook(r, s, from, events, false)
 }
 
-// Trace is Fold from the beginning; it returns also the pool that each event touched as it left it,
-// in the order of the fold within each property. Here every split counts: an event that tells of one
-// again is not a fact of a case.
-func Trace(r *Rules, s Scope, events []Event) (*Book, []After, error) {
-	b, err := foldBook(r, s, Checkpoint{}, events, true)
-	if err != nil {
-		return nil, nil, err
-	}
+// Trace is Fold from the beginning that remembers for After the pool that each event touched. Here
+// every split counts: an event that tells of one again is not a fact of a case.
+func Trace(r *Rules, s Scope, events []Event) (*Book, error) {
+	return foldBook(r, s, Checkpoint{}, events, true)
+}
+
+// After returns the pools that the events of a Trace touched, each as the event left it, by property
+// in the order of the fold.
+func (b *Book) After() []After {
 	var all []After
 	for _, f := range b.folds {
-		all = append(all, f.after...)
+		for i := range f.after {
+			all = append(all, f.afterAt(i))
+		}
 	}
-	return b, all, nil
+	return all
+}
+
+func (f *fold) afterAt(i int) After {
+	a := &f.after[i]
+	u := &f.units[a.unit]
+	return After{f.events[a.event].ID, u.Owner, u.Account, u.Sheltered, a.shares, a.cost}
 }
 
 func foldBook(r *Rules, s Scope, from Checkpoint, events []Event, trace bool) (*Book, error) {

@@ -287,7 +287,7 @@ func TestPoolsAgreeWithReference(t *testing.T) {
 			ref.outside[string(owner)] = true
 		}
 		want := ref.read()
-		b, _, err := region.Trace(rules, scope, events)
+		b, err := region.Trace(rules, scope, events)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
@@ -384,7 +384,7 @@ func TestLotsAgreeWithReference(t *testing.T) {
 			ref.outside[string(owner)] = true
 		}
 		ref.read()
-		b, _, err := region.Trace(rules, scope, events)
+		b, err := region.Trace(rules, scope, events)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}

@@ -71,6 +71,7 @@ type openLoss struct {
 func (f *fold) lots(stop int) {
 	f.openState()
 	f.linkOrders()
+	f.reserve()
 	for i := range stop {
 		f.lotStep(i)
 	}

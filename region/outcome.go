@@ -9,28 +9,48 @@ import (
 	"daybreak/money"
 )
 
-// AppendOutcome folds the case and appends its one line of JSON, `{"id":…,"outcome":…}` or
-// `{"id":…,"error":…}`, with a line feed. It reports whether the case could be used.
-func (c *Case) AppendOutcome(b []byte) ([]byte, bool) {
-	w := writer{b}
+// WriteOutcome folds the case and hands its one line of JSON to write in pieces that it may keep
+// only until write returns: `{"id":…,"outcome":…}` or `{"id":…,"error":…}`, and a line feed. It
+// reports whether the case could be used.
+func (c *Case) WriteOutcome(write func([]byte)) bool {
+	w := writer{write: write, b: make([]byte, 0, 1<<12)}
 	w.raw(`{"id":`)
 	w.text(c.ID)
-	book, after, err := c.Book()
+	book, err := c.Book()
 	if err != nil {
 		w.fault(err.(*CaseError))
-		return append(w.b, '\n'), false
+		w.raw("\n")
+		write(w.b)
+		return false
 	}
 	w.raw(`,"outcome":{`)
 	if c.rules.Mechanism == "lots" {
 		w.lotOutcome(book)
 	} else {
-		w.poolOutcome(book, after)
+		w.poolOutcome(book)
 	}
-	return append(w.b, "}}\n"...), true
+	w.raw("}}\n")
+	write(w.b)
+	return true
 }
 
 // writer appends JSON.
-type writer struct{ b []byte }
+type writer struct {
+	b     []byte
+	write func([]byte)
+}
+
+// spillSize is the length from which a writer hands on what it has.
+const spillSize = 1 << 16
+
+// spill hands on a long text but for its last byte, which comma looks at.
+func (w *writer) spill() {
+	if last := len(w.b) - 1; last >= spillSize {
+		w.write(w.b[:last])
+		w.b[0] = w.b[last]
+		w.b = w.b[:1]
+	}
+}
 
 func (w *writer) raw(s string) { w.b = append(w.b, s...) }
 
@@ -114,23 +134,27 @@ func (b *Book) bySeq() []*SaleOutcome {
 	return sales
 }
 
-func (w *writer) poolOutcome(b *Book, after []After) {
+func (w *writer) poolOutcome(b *Book) {
 	w.key("sales")
 	w.raw("[")
 	for _, s := range b.bySeq() {
 		w.poolSale(s)
+		w.spill()
 	}
 	w.raw("]")
 	w.key("after")
 	w.raw("[")
-	for i := range after {
-		a := &after[i]
-		w.comma()
-		w.raw("{")
-		w.field("tx", a.Event)
-		w.rat("shares", a.Shares)
-		w.cost(a.Sheltered, a.Cost)
-		w.raw("}")
+	for _, f := range b.folds {
+		for i := range f.after {
+			a := &f.after[i]
+			w.comma()
+			w.raw("{")
+			w.field("tx", f.events[a.event].ID)
+			w.rat("shares", a.shares)
+			w.cost(f.units[a.unit].Sheltered, a.cost)
+			w.raw("}")
+			w.spill()
+		}
 	}
 	w.raw("]")
 	w.key("pools")
@@ -241,6 +265,7 @@ func (w *writer) lotOutcome(b *Book) {
 		w.dec("gain", s.Gain)
 		w.parts(s)
 		w.raw("}")
+		w.spill()
 	}
 	w.raw("]")
 	w.key("lots")
@@ -273,6 +298,7 @@ func (w *writer) seat(s *seat, lots []piece) {
 		w.day("acquired", p.Acquired)
 		w.day("holding_start", p.Start)
 		w.raw("}")
+		w.spill()
 	}
 }
 

@@ -93,6 +93,7 @@ func (f *fold) resetFactors() {
 func (f *fold) timeline() {
 	f.startTimelines()
 	f.steps = make([]step, len(f.events))
+	f.reserve()
 	for i, e := range f.events {
 		st := &f.steps[i]
 		st.seat, st.to, st.unit, st.toUnit = -1, -1, -1, -1
@@ -114,6 +115,20 @@ func (f *fold) timeline() {
 		f.shift(i, st)
 	}
 	f.finishTimelines()
+}
+
+// reserve makes room for the outcomes.
+func (f *fold) reserve() {
+	sales := 0
+	for _, e := range f.events {
+		if e.Kind == Sell || e.Kind == Contribute {
+			sales++
+		}
+	}
+	f.sales, f.saleAt = make([]SaleOutcome, 0, sales), make([]int32, 0, sales)
+	if f.trace {
+		f.after = make([]left, 0, len(f.events))
+	}
 }
 
 // shift moves the shares of an event on the timelines.
@@ -245,7 +260,10 @@ func (f *fold) unitOf(s *seat) int32 {
 		}
 	}
 	u := unit{Owner: s.Owner, Account: account, Sheltered: s.Sheltered, Since: market.NoDay}
-	u.moves = []move{{at: -1, day: market.NoDay, lastEmpty: 0}}
+	if len(f.units) == 0 { // most households have one pool
+		u.moves = make([]move, 0, len(f.events)+2)
+	}
+	u.moves = append(u.moves, move{at: -1, day: market.NoDay, lastEmpty: 0})
 	f.units = append(f.units, u)
 	return int32(len(f.units) - 1)
 }
@@ -287,7 +305,7 @@ func (f *fold) averageStep(i int) {
 	if f.trace && st.unit >= 0 {
 		u := &f.units[st.unit]
 		shares := f.today(f.seats[st.seat].factor, u.Shares)
-		f.after = append(f.after, After{e.ID, u.Owner, u.Account, u.Sheltered, shares, u.Cost})
+		f.after = append(f.after, left{int32(i), st.unit, shares, u.Cost})
 	}
 }
 

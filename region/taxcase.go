@@ -75,21 +75,21 @@ func ReadCases(text string, use func(*Case)) {
 func (c *Case) Events() []Event { return c.events }
 
 // Book folds the case. The error is a *CaseError.
-func (c *Case) Book() (*Book, []After, error) {
+func (c *Case) Book() (*Book, error) {
 	if c.rules == nil {
-		return nil, nil, c.fault
+		return nil, c.fault
 	}
-	b, after, err := Trace(c.rules, c.scope, c.events)
+	b, err := Trace(c.rules, c.scope, c.events)
 	if err != nil {
-		return nil, nil, &CaseError{Code: BadCase, Message: err.Error()}
+		return nil, &CaseError{Code: BadCase, Message: err.Error()}
 	}
 	if fault := c.firstIssue(b); fault != nil {
-		return nil, nil, fault
+		return nil, fault
 	}
 	if c.fault != nil {
-		return nil, nil, c.fault
+		return nil, c.fault
 	}
-	return b, after, nil
+	return b, nil
 }
 
 // firstIssue returns the first fact that does not fit, in the order of the transactions.
@@ -271,7 +271,7 @@ func (c *Case) readTransactions(s *scanner, given bool) {
 	r := caseReader{Case: c, types: map[ownerAccount]string{}}
 	if s.peek() == '[' {
 		// A transaction takes about 250 bytes: a first guess that grows where it is wrong.
-		c.events = make([]Event, 0, min(1<<20, (len(s.text)-s.at)/256+4))
+		c.events = make([]Event, 0, min(1<<20, (len(s.text)-s.at)/200+4))
 	}
 	s.array(func() {
 		var t fields
@@ -366,32 +366,47 @@ type ownerAccount struct {
 	account portfolio.AccountID
 }
 
+type dayText struct {
+	text string
+	day  market.Day
+}
+
 // caseReader turns transactions into events.
 type caseReader struct {
 	*Case
 	types     map[ownerAccount]string // of accounts seen
 	last      market.Day
-	lastDate  string
-	lastDay   market.Day
+	days      [10]dayText // parsed last, by their last digit
 	lastOwner ownerAccount
 	lastType  string
 }
 
 // add checks a transaction and adds its event, or notes the first fault.
 func (r *caseReader) add(t *fields) {
-	e := Event{ID: t.id, Seq: int64(len(r.events)), Kind: Kind(t.action), Symbol: market.Symbol(t.symbol),
+	r.events = append(r.events, Event{ID: t.id, Seq: int64(len(r.events)), Kind: Kind(t.action), Symbol: market.Symbol(t.symbol),
 		Owner: portfolio.OwnerID(t.owner), Account: portfolio.AccountID(t.account), Order: t.order,
-		Currency: market.Currency(t.currency), ToAccount: portfolio.AccountID(t.toAccount)}
+		Currency: market.Currency(t.currency), ToAccount: portfolio.AccountID(t.toAccount)})
+	e := &r.events[len(r.events)-1]
 	if e.ID == "" {
-		e.ID = "#" + strconv.Itoa(len(r.events)+1)
+		e.ID = "#" + strconv.Itoa(len(r.events))
 	}
-	for _, check := range [...]func(*Event, *fields) (string, string){r.action, r.dates, r.accounts, r.numbers, r.money} {
-		if code, message := check(&e, t); code != "" {
-			r.fault = &CaseError{e.ID, code, message}
-			return
-		}
+	code, message := r.action(e, t)
+	if code == "" {
+		code, message = r.dates(e, t)
 	}
-	r.events = append(r.events, e)
+	if code == "" {
+		code, message = r.accounts(e, t)
+	}
+	if code == "" {
+		code, message = r.numbers(e, t)
+	}
+	if code == "" {
+		code, message = r.money(e, t)
+	}
+	if code != "" {
+		r.fault = &CaseError{e.ID, code, message}
+		r.events = r.events[:len(r.events)-1]
+	}
 }
 
 func (r *caseReader) action(e *Event, t *fields) (code, message string) {
@@ -416,7 +431,7 @@ func (r *caseReader) dates(e *Event, t *fields) (code, message string) {
 	if e.Settle < e.Day {
 		return OutOfOrder, "settles on " + t.settle + ", before its trade on " + t.date
 	}
-	if len(r.events) > 0 && e.Day < r.last {
+	if len(r.events) > 1 && e.Day < r.last {
 		return OutOfOrder, "trades on " + t.date + ", before the transaction above it"
 	}
 	r.last = e.Day
@@ -425,12 +440,16 @@ func (r *caseReader) dates(e *Event, t *fields) (code, message string) {
 
 // day parses a day; neighbours share most of theirs.
 func (r *caseReader) day(text string) (market.Day, error) {
-	if text == r.lastDate && text != "" {
-		return r.lastDay, nil
+	k := 0
+	if len(text) > 0 {
+		k = int(text[len(text)-1]) % len(r.days)
+	}
+	if text != "" && text == r.days[k].text {
+		return r.days[k].day, nil
 	}
 	d, err := market.ParseDay(text)
 	if err == nil {
-		r.lastDate, r.lastDay = text, d
+		r.days[k] = dayText{text, d}
 	}
 	return d, err
 }
@@ -496,15 +515,19 @@ func (r *caseReader) numbers(e *Event, t *fields) (code, message string) {
 			return BadNumber, "shares " + strconv.Quote(t.shares)
 		}
 	}
-	for _, f := range [...]struct {
-		name, text string
-		to         *money.Dec
-	}{{"commission", t.commission, &e.Commission}, {"fx", t.fx, &e.FX}, {"commission_fx", t.commissionFX, &e.CommissionFX}} {
-		if f.text == "" || f.text == "0" && f.to == &e.Commission {
-			continue
+	if t.commission != "" && t.commission != "0" {
+		if e.Commission, ok = decimal(t.commission); !ok {
+			return BadNumber, "commission " + strconv.Quote(t.commission)
 		}
-		if *f.to, ok = decimal(f.text); !ok || f.to != &e.Commission && f.to.IsZero() {
-			return BadNumber, f.name + " " + strconv.Quote(f.text)
+	}
+	if t.fx != "" {
+		if e.FX, ok = decimal(t.fx); !ok || e.FX.IsZero() {
+			return BadNumber, "fx " + strconv.Quote(t.fx)
+		}
+	}
+	if t.commissionFX != "" {
+		if e.CommissionFX, ok = decimal(t.commissionFX); !ok || e.CommissionFX.IsZero() {
+			return BadNumber, "commission_fx " + strconv.Quote(t.commissionFX)
 		}
 	}
 	for _, l := range t.lots {
