@@ -153,6 +153,7 @@ func newRootCmd(a *app) *cobra.Command {
 		newTaxCmd(),
 		newRunCmd(a),
 		newAccountCmd(a),
+		newOrderCmd(a),
 		newVerifyCmd(a),
 		newDoctorCmd(a),
 		newVersionCmd(a),
