@@ -17,18 +17,20 @@ type account struct {
 	policy    portfolio.Policy
 	mix       *portfolio.Mix
 	sheltered bool
-	home      money.Dec // home currency for one unit of the account's
-	holds     []*hold   // by symbol
-	sleeves   []sleeve  // as in the mix, then other
-	total     money.Dec // cash and positions
-	cash      money.Dec // what is there, after the plan's trades
-	reserved  money.Dec // of cash, for open orders to buy
-	pending   money.Dec // what open orders to sell will bring
-	wanted    money.Dec // cash that is wanted
-	before    money.Dec // drift
-	short     money.Dec // cash that is needed and cannot be raised
-	opening   money.Dec // cash before the plan
-	avoided   money.Dec // loss left alone as it would be denied, home currency
+	home      money.Dec                 // home currency for one unit of the account's
+	holds     []*hold                   // by symbol
+	sleeves   []sleeve                  // as in the mix, then other
+	total     money.Dec                 // cash and positions
+	cash      money.Dec                 // what is there, after the plan's trades
+	reserved  money.Dec                 // of cash, for open orders to buy
+	pending   money.Dec                 // what open orders to sell will bring
+	wanted    money.Dec                 // cash that is wanted
+	traded    map[string]portfolio.Side // what the plan does in each property
+	spent     money.Dec                 // money of the plan's purchases
+	before    money.Dec                 // drift
+	short     money.Dec                 // cash that is needed and cannot be raised
+	opening   money.Dec                 // cash before the plan
+	avoided   money.Dec                 // loss left alone as it would be denied, home currency
 	skipped   []Reason
 	isActive  bool   // out of band, or its cash asks for trades
 	purchases []wish // of sleeves below their bands

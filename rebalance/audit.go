@@ -34,7 +34,7 @@ func (h *house) audit() bool {
 	}
 	isClean := true
 	for _, out := range outcomes {
-		if out.Denied.Sign() > 0 {
+		if harshest(out).Sign() > 0 {
 			h.refused[h.property(out.Symbol)] = true
 			isClean = false
 		}

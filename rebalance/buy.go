@@ -5,10 +5,12 @@ import (
 
 	"daybreak/market"
 	"daybreak/money"
+	"daybreak/portfolio"
 )
 
 // buyable returns the hold through which the account may buy a security today; else false, with
-// the reason.
+// the reason. What the account sells it does not buy under another name; neither do the accounts
+// with gains tax among them, where a purchase could change what the sale costs.
 func (h *house) buyable(a *account, symbol market.Symbol) (*hold, Reason, bool) {
 	o, held := a.find(symbol)
 	if !held {
@@ -20,8 +22,8 @@ func (h *house) buyable(a *account, symbol market.Symbol) (*hold, Reason, bool) 
 	if bar, ok := h.bars.Purchase(o.property, o.taxDay); ok {
 		return nil, barred(symbol, bar), false
 	}
-	if o.sold.Sign() > 0 {
-		return nil, Reason{Code: SoldNow, Symbol: symbol}, false
+	if a.traded[o.property] == portfolio.Sell || !a.sheltered && h.sold[o.property] {
+		return nil, Reason{Code: SoldNow, Symbol: symbol, Numbers: map[string]string{"property": o.property}}, false
 	}
 	return o, Reason{}, true
 }
@@ -57,7 +59,12 @@ func (h *house) purchase(a *account, o *hold, amount money.Dec, why Reason) mone
 	}
 	v = v.Sub(o.value(o.bought))
 	o.bought = o.bought.Add(n)
+	a.spent = a.spent.Add(v)
 	h.bars.Buy(o.property, o.symbol, a.ID)
+	a.traded[o.property] = portfolio.Buy
+	if !a.sheltered {
+		h.bought[o.property] = true
+	}
 	a.sleeves[o.sleeve].held = a.sleeves[o.sleeve].held.Add(v)
 	a.cash = a.cash.Sub(v).Sub(v.Mul(h.settings.CostRate))
 	return v
@@ -76,19 +83,8 @@ func (h *house) adopt(a *account, o *hold) *hold {
 // need as much as leaves the buffer for price moves and the cost of trading.
 func (h *house) budget(a *account, floor money.Dec) money.Dec {
 	free := a.cash.Sub(a.reserved).Sub(floor)
-	spent := a.spent().Mul(h.settings.CashBuffer)
+	spent := a.spent.Mul(h.settings.CashBuffer)
 	margin := money.One.Add(h.settings.CashBuffer).Add(h.settings.CostRate)
 	hard := a.cash.Sub(a.need()).Sub(spent).Div(margin)
 	return money.Max(money.Zero, money.Min(free, hard))
-}
-
-// spent returns the money of the plan's purchases.
-func (a *account) spent() money.Dec {
-	var sum money.Dec
-	for _, o := range a.holds {
-		if o.bought.Sign() > 0 {
-			sum = sum.Add(o.value(o.bought))
-		}
-	}
-	return sum
 }

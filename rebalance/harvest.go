@@ -28,18 +28,16 @@ var replacedMin = money.FromUnits(9, 1)
 // in each the largest loss first, ties by symbol. Each is bought a replacement at once, so that a
 // later one meets its lock and its purchase.
 func (h *house) harvest() {
-	found := make([][]candidate, len(h.accounts))
-	wanted := map[string]bool{}
-	for i, a := range h.accounts {
-		found[i] = h.candidates(a)
-		for _, c := range found[i] {
-			wanted[c.hold.property] = true
+	var all []candidate
+	h.wanted = map[string][]candidate{}
+	for _, a := range h.accounts {
+		for _, c := range h.candidates(a) {
+			all = append(all, c)
+			h.wanted[c.hold.property] = append(h.wanted[c.hold.property], c)
 		}
 	}
-	for _, cs := range found {
-		for _, c := range cs {
-			h.take(c, wanted)
-		}
+	for _, c := range all {
+		h.take(c)
 	}
 }
 
@@ -164,7 +162,7 @@ func (c *candidate) numbers() map[string]string {
 }
 
 // take harvests a candidate where nothing would deny its loss and something can be held instead.
-func (h *house) take(c candidate, wanted map[string]bool) {
+func (h *house) take(c candidate) {
 	a, o := c.account, c.hold
 	if bar, denied, ok := h.denied(c); ok {
 		a.avoided = a.avoided.Add(denied)
@@ -174,7 +172,7 @@ func (h *house) take(c candidate, wanted map[string]bool) {
 		return
 	}
 	amount := h.toReplace(c)
-	legs := h.legs(c, amount, wanted)
+	legs := h.legs(c, amount)
 	if legsTotal(legs).Less(amount.Mul(replacedMin)) {
 		a.skip(Reason{Code: NoReplacement, Symbol: o.symbol, Numbers: c.numbers()})
 		return
@@ -188,7 +186,9 @@ func (h *house) take(c candidate, wanted map[string]bool) {
 }
 
 // denied returns what would deny the candidate's loss, and how much of it. A recent purchase of
-// which nothing remains after the sale denies nothing; the tax book is asked where there is one.
+// which nothing remains after the sale denies nothing; the tax book is asked where there is one,
+// about the candidate alone and then about all candidates of the property in the household. Where
+// only all together are clean and one of them finds no replacement, the audit refuses the others.
 func (h *house) denied(c candidate) (tlh.Bar, money.Dec, bool) {
 	bar, ok := h.lossBar(c.hold)
 	if !ok {
@@ -197,16 +197,38 @@ func (h *house) denied(c candidate) (tlh.Bar, money.Dec, bool) {
 	if bar.Kind != tlh.BarredPurchase {
 		return bar, c.loss, true
 	}
-	e := h.event(c.account, c.hold, c.offers)
-	outcomes, err := h.book.Would(append(h.eventsOf(c.hold.property), e))
+	if h.together[c.hold.property] {
+		return bar, money.Zero, false
+	}
+	denied := h.deniedOf([]candidate{c})
+	group := h.wanted[c.hold.property]
+	if denied.Sign() > 0 && len(group) > 1 && h.deniedOf(group).IsZero() {
+		h.together[c.hold.property] = true
+		return bar, money.Zero, false
+	}
+	return bar, money.Min(denied, c.loss), denied.Sign() > 0
+}
+
+// deniedOf returns what the tax book denies of the losses of candidates of one property, sold
+// together with what the plan sells of it so far; all of them where the book cannot say.
+func (h *house) deniedOf(group []candidate) money.Dec {
+	events := h.eventsOf(group[0].hold.property)
+	var loss money.Dec
+	for _, c := range group {
+		loss = loss.Add(c.loss)
+		if c.hold.sold.IsZero() {
+			events = append(events, h.event(c.account, c.hold, c.offers))
+		}
+	}
+	outcomes, err := h.book.Would(events)
 	if err != nil || len(outcomes) == 0 {
-		return bar, c.loss, true
+		return loss
 	}
 	var denied money.Dec
 	for _, out := range outcomes {
 		denied = denied.Add(harshest(out))
 	}
-	return bar, money.Min(denied, c.loss), denied.Sign() > 0
+	return denied
 }
 
 // harshest returns what of a sale's loss is denied by the harshest reading: in a pool, as many

@@ -23,8 +23,12 @@ type house struct {
 	quotes   map[market.Symbol]*quote
 	accounts []*account
 	bars     *tlh.Bars
-	refused  map[string]bool // properties whose losses the audit of an earlier attempt refused
-	lossless bool            // no loss may be taken at all: the last resort of the audit
+	wanted   map[string][]candidate // harvests that could be, by property
+	together map[string]bool        // properties of which only all candidates together are clean
+	sold     map[string]bool        // properties that the plan sells in accounts with gains tax
+	bought   map[string]bool        // properties that it buys there
+	refused  map[string]bool        // properties whose losses the audit of an earlier attempt refused
+	lossless bool                   // no loss may be taken at all: the last resort of the audit
 }
 
 // quote is what the market says of one security, as far as a trade of the day needs it.

@@ -45,7 +45,8 @@ const (
 	NotPriced      = "NOT_PRICED"      // it has no recent price, or no rate
 	BelowMinTrade  = "BELOW_MIN_TRADE" // the trade would be below the account's minimum
 	HarvestOff     = "HARVEST_OFF"     // the account's policy has harvesting off
-	SoldNow        = "SOLD_NOW"        // the plan sells it
+	SoldNow        = "SOLD_NOW"        // the plan sells it, or what is identical to it, so it does not buy it
+	BoughtNow      = "BOUGHT_NOW"      // the plan buys it, or what is identical to it, so it does not sell it
 	NotFunded      = "NOT_FUNDED"      // no cash and no sale pays for it
 )
 

@@ -8,6 +8,7 @@ import (
 
 	"daybreak/market"
 	"daybreak/money"
+	"daybreak/portfolio"
 	"daybreak/region"
 	"daybreak/tlh"
 )
@@ -43,10 +44,12 @@ func (h *house) attempt() {
 	h.bars = tlh.NewBars(h.book, h.rules.WindowDays(), h.in.Locks, h.in.Open, h.property)
 	for i, a := range h.accounts {
 		fresh := &account{Account: a.Account, policy: a.policy, mix: a.mix, sheltered: a.sheltered, holdings: a.holdings}
+		fresh.traded = map[string]portfolio.Side{}
 		h.open(fresh)
 		h.openLots(fresh)
 		h.accounts[i] = fresh
 	}
+	h.together, h.sold, h.bought = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	h.harvest()
 	h.rebalance()
 }

@@ -25,19 +25,19 @@ func legsTotal(legs []leg) money.Dec {
 // legs returns what to buy for amount instead of the candidate: another security of its sleeve, or
 // one from the market's table; where single stocks stand alone, the stocks of its group that have
 // room inside half of their bands. What the household could harvest itself comes last.
-func (h *house) legs(c candidate, amount money.Dec, wanted map[string]bool) []leg {
+func (h *house) legs(c candidate, amount money.Dec) []leg {
 	if amount.Less(c.account.policy.MinTrade) {
 		return nil
 	}
 	for _, harvestable := range []bool{false, true} {
 		for _, symbol := range h.stands(c) {
 			o, _, ok := h.buyable(c.account, symbol)
-			if ok && o.property != c.hold.property && wanted[o.property] == harvestable && c.account.fits(o, amount) {
+			if ok && o.property != c.hold.property && h.isWanted(o) == harvestable && c.account.fits(o, amount) {
 				return []leg{{o, amount}}
 			}
 		}
 	}
-	return h.spread(c, amount, wanted)
+	return h.spread(c, amount)
 }
 
 // stands returns the securities that serve the same sleeve, by rank, and the replacements of the
@@ -65,11 +65,11 @@ func (a *account) fits(o *hold, amount money.Dec) bool {
 
 // spread returns purchases of other stocks of the candidate's group, those with the most room
 // first, ties by symbol.
-func (h *house) spread(c candidate, amount money.Dec, wanted map[string]bool) []leg {
+func (h *house) spread(c candidate, amount money.Dec) []leg {
 	a := c.account
 	var legs []leg
 	rest := amount
-	for _, r := range h.rooms(c, wanted) {
+	for _, r := range h.rooms(c) {
 		part := money.Min(r.amount, rest)
 		n := sharesFor(part, r.hold, a.places(), false)
 		v := r.hold.value(n)
@@ -85,6 +85,9 @@ func (h *house) spread(c candidate, amount money.Dec, wanted map[string]bool) []
 	return legs
 }
 
+// isWanted reports whether the household could harvest the hold's property itself.
+func (h *house) isWanted(o *hold) bool { return len(h.wanted[o.property]) > 0 }
+
 type room struct {
 	leg
 	harvestable bool
@@ -92,7 +95,7 @@ type room struct {
 
 // rooms returns how much the other sleeves of the candidate's group, and those of its replacements
 // in the table, may take.
-func (h *house) rooms(c candidate, wanted map[string]bool) []room {
+func (h *house) rooms(c candidate) []room {
 	a := c.account
 	var rooms []room
 	for i, s := range a.mix.Sleeves {
@@ -106,7 +109,7 @@ func (h *house) rooms(c candidate, wanted map[string]bool) []room {
 		}
 		o, _, ok := h.buyable(a, s.Members[0])
 		if ok && o.property != c.hold.property {
-			rooms = append(rooms, room{leg{o, free}, wanted[o.property]})
+			rooms = append(rooms, room{leg{o, free}, h.isWanted(o)})
 		}
 	}
 	slices.SortFunc(rooms, func(r, q room) int {

@@ -6,6 +6,7 @@ import (
 
 	"daybreak/market"
 	"daybreak/money"
+	"daybreak/portfolio"
 	"daybreak/region"
 	"daybreak/tlh"
 )
@@ -37,6 +38,15 @@ type result struct {
 }
 
 func (r result) gain() money.Dec { return r.short.Add(r.long) }
+
+// ratio returns the gain as a share of the proceeds; 0 where there are none.
+func (r result) ratio() money.Dec {
+	proceeds := r.cost.Add(r.gain())
+	if proceeds.IsZero() {
+		return money.Zero
+	}
+	return r.gain().Div(proceeds)
+}
 
 // result returns what the next shares of the lot would come to, after those that the plan sells.
 func (l *lot) result(o *hold, shares money.Dec) result {
@@ -153,7 +163,11 @@ func compareOffers(a, b offer) int {
 func (h *house) offers(a *account, number int) []offer {
 	var all []offer
 	for _, o := range a.holds {
-		if o.sleeve != number || o.bought.Sign() > 0 || o.shares.Sign() <= 0 {
+		if o.sleeve != number || o.shares.Sign() <= 0 || a.traded[o.property] == portfolio.Buy {
+			continue
+		}
+		if !a.sheltered && h.bought[o.property] {
+			a.block(Reason{Code: BoughtNow, Symbol: o.symbol, Numbers: map[string]string{"property": o.property}})
 			continue
 		}
 		if o.frozen != "" {
@@ -184,7 +198,7 @@ func (h *house) lotOffers(a *account, o *hold) []offer {
 		if l.known {
 			r := l.result(o, l.left)
 			f.class = r.class()
-			f.ratio = r.gain().Div(l.left.Mul(o.price.Close).Mul(o.toHome))
+			f.ratio = r.ratio()
 		}
 		if f.class == 0 {
 			if bar, ok := h.lossBar(o); ok {
@@ -342,6 +356,10 @@ func (h *house) commit(a *account, o *hold, offers []offer, why func(*hold) Reas
 			o.reason = why(o)
 		}
 		o.sold = o.sold.Add(f.take)
+	}
+	a.traded[o.property] = portfolio.Sell
+	if !a.sheltered {
+		h.sold[o.property] = true
 	}
 	v := o.value(o.sold).Sub(before)
 	a.sleeves[o.sleeve].held = a.sleeves[o.sleeve].held.Sub(v)
