@@ -256,22 +256,38 @@ func compareObjects(path string, a, b map[string]any) ([]Difference, error) {
 	return all, nil
 }
 
-// compareLists compares element by element; elements with an "id" are matched by it.
+// compareLists compares element by element. Elements that name themselves, by an "id" or a "symbol"
+// that no other element of their list has, are matched by that name, the others by their place.
 func compareLists(path string, a, b []any) ([]Difference, error) {
-	x, y := byID(a), byID(b)
-	return compareObjects(path, x, y)
+	return compareObjects(path, named(a), named(b))
 }
 
-func byID(list []any) map[string]any {
-	named := make(map[string]any, len(list))
-	for i, e := range list {
-		name := strconv.Itoa(i)
-		if object, ok := e.(map[string]any); ok {
-			if id, ok := object["id"].(string); ok {
-				name = id
-			}
-		}
-		named[name] = e
+func named(list []any) map[string]any {
+	times := map[string]int{}
+	for _, e := range list {
+		times[nameOf(e)]++
 	}
-	return named
+	all := make(map[string]any, len(list))
+	for i, e := range list {
+		name := nameOf(e)
+		if name == "" || times[name] > 1 {
+			name = strconv.Itoa(i)
+		}
+		all[name] = e
+	}
+	return all
+}
+
+// nameOf returns what an element of a list calls itself, or "".
+func nameOf(element any) string {
+	object, ok := element.(map[string]any)
+	if !ok {
+		return ""
+	}
+	for _, key := range []string{"id", "symbol"} {
+		if name, ok := object[key].(string); ok {
+			return name
+		}
+	}
+	return ""
 }

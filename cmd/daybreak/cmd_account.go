@@ -181,11 +181,18 @@ func writeReplayed(w io.Writer, r pipeline.Replayed) error {
 		return p.err
 	}
 	p.line("account %s in run %s: %d differences, cause: %s", r.Account, r.Run, len(r.Differences), r.Cause)
-	for _, d := range r.Differences {
+	for i, d := range r.Differences {
+		if i == differencesShown {
+			p.line("  … and %d more: -o json lists all", len(r.Differences)-i)
+			break
+		}
 		p.line("  %-40s %s -> %s", d.Path, clipped(string(d.Recorded)), clipped(string(d.Now)))
 	}
 	return p.err
 }
+
+// differencesShown bounds the differences of a replay in text.
+const differencesShown = 24
 
 // clipped shortens a value for one line of text; the whole one is in the JSON output.
 func clipped(s string) string {
