@@ -3,14 +3,20 @@ package optimum
 import "math"
 
 const (
-	rowRidge      = 1e-6   // curvature given to a row's multiplier, so that the matrix is positive definite
-	riseMin       = 0.5e-4 // share of the linear gain that a step must reach
-	cutsMax       = 40
-	cutLeast      = 0.02 // a step that is too long is cut to between these shares
-	cutMost       = 0.7
-	noise         = 1e-15 // relative size of rounding in the dual value
-	climbStepsMax = 200
-	snap          = 1e-14 // of a multiplier to an end of its range
+	rowRidge       = 1e-6   // curvature given to a row's multiplier, so that the matrix is positive definite
+	riseMin        = 0.5e-4 // share of the linear gain that a step must reach
+	cutsMax        = 40
+	cutLeast       = 0.02 // a step that is too long is cut to between these shares
+	cutMost        = 0.7
+	noise          = 1e-15 // relative size of rounding in the dual value
+	climbStepsMax  = 200
+	multiplierStep = 1    // longest change of a multiplier in one step
+	lengthLeast    = 1e-3 // a shorter step has met a kink
+	kinksMax       = 4
+	kinkLeast      = 1e-9 // jump of a gradient that counts as a kink
+	probeStep      = 1e-10
+	kinkWidth      = 1e-9  // over which the gradient is taken to jump
+	snap           = 1e-14 // of a multiplier to an end of its range
 )
 
 // climber maximises the dual by Newton's method in one dimension a factor and a row. It keeps the
@@ -24,6 +30,8 @@ type climber struct {
 	factor     []float64 // Cholesky factor of the same shape
 	step       []float64
 	isHeld     []bool
+	length     float64   // last one tried by advance, a share of the first
+	kinks      []float64 // normals of the surfaces on which the gradient jumps, one after another
 	memory     [2]dualPoint
 	iterations int
 	highest    struct { // bound seen since the caller reset its value, and where
@@ -78,7 +86,11 @@ func (c *climber) climb(mask []uint8, eps float64, until stop) bool {
 		}
 		c.updateCurvature()
 		c.solveStep()
-		if !c.advance(mask, eps) {
+		hasMoved := c.advance(mask, eps)
+		if p.isClassed && c.length < lengthLeast {
+			hasMoved = c.followKinks(mask, eps) || hasMoved
+		}
+		if !hasMoved {
 			return p.residual(c.now) < 1e3*until.gradient
 		}
 		c.iterations++
@@ -145,6 +157,7 @@ func (c *climber) solveFree() {
 		}
 		row[k+r] += rowRidge
 	}
+	c.addKinks()
 	for r := range p.rows {
 		if c.isHeld[k+r] {
 			c.hold(k + r)
@@ -166,11 +179,11 @@ func (c *climber) hold(j int) {
 }
 
 // advance moves along the step until the dual has risen enough. A step that is too long is cut
-// where a line through the two slopes along it crosses zero; multipliers that would leave their
+// where its slopes or its fall say that the top was; multipliers that would leave their
 // range stop at its end, and where that does not help, the whole step stops at the first of them.
 func (c *climber) advance(mask []uint8, eps float64) bool {
 	d, e := c.now, c.next
-	length := 1.0
+	length, first := c.start(), c.start()
 	floor := noise * (1 + math.Abs(d.soft))
 	longest := c.longest()
 	for range cutsMax {
@@ -183,6 +196,7 @@ func (c *climber) advance(mask []uint8, eps float64) bool {
 			before += float64(g * (e.dual[j] - d.dual[j]))
 		}
 		c.p.evaluate(e, mask, eps)
+		c.length = length / first
 		if e.soft >= d.soft+float64(riseMin*before)-floor && before > 0 {
 			c.now, c.next = e, d
 			return before > floor/8 || c.p.residual(e) < c.p.residual(d)
@@ -193,13 +207,24 @@ func (c *climber) advance(mask []uint8, eps float64) bool {
 		switch {
 		case length > longest:
 			length = longest
-		case before > after:
-			length *= min(max(before/(before-after), cutLeast), cutMost)
 		default:
-			length *= cutMost
+			// Where the slopes, or the slope and the fall, say that the top was.
+			bySlope := before / max(before-after, before)
+			byValue := 0.5 * before / max(before-(e.soft-d.soft), before)
+			length *= min(max(min(bySlope, byValue), cutLeast), cutMost)
 		}
 	}
 	return false
+}
+
+// start is the part of the step, at most 1, that moves no multiplier by more than multiplierStep:
+// where a row meets no curvature, the ridge alone would send it far away.
+func (c *climber) start() float64 {
+	most := 0.0
+	for _, by := range c.step[c.p.factors:] {
+		most = max(most, math.Abs(by))
+	}
+	return min(1, multiplierStep/max(most, multiplierStep))
 }
 
 // inRange moves a multiplier that is out of its range, or all but at an end of it, to that end.
@@ -211,6 +236,70 @@ func inRange(m, most float64) float64 {
 		return most
 	}
 	return m
+}
+
+// followKinks looks for a step along the surfaces where the order of lots changes, on which the
+// gradient jumps: the top may lie on one. Where a step has failed, such a surface is right ahead, and
+// the difference of the gradients before and behind it is its normal; it counts as a steep curvature.
+// Only rows that count gains make such surfaces.
+func (c *climber) followKinks(mask []uint8, eps float64) bool {
+	c.kinks = c.kinks[:0]
+	found := false
+	for range kinksMax {
+		if !c.addNormal() {
+			c.probe(mask, eps)
+			if !c.addNormal() {
+				break
+			}
+		}
+		c.solveStep()
+		if found = c.advance(mask, eps); found {
+			break
+		}
+	}
+	c.kinks = c.kinks[:0]
+	return found
+}
+
+// addNormal adds the jump of the gradient between the two points at hand, if there is one.
+func (c *climber) addNormal() bool {
+	size := 0.0
+	for j, g := range c.now.gradient {
+		size = max(size, math.Abs(g-c.next.gradient[j]))
+	}
+	if size < kinkLeast {
+		return false
+	}
+	for j, g := range c.now.gradient {
+		c.kinks = append(c.kinks, g-c.next.gradient[j])
+	}
+	return true
+}
+
+// probe evaluates c.next a very short step ahead.
+func (c *climber) probe(mask []uint8, eps float64) {
+	most := 0.0
+	for _, by := range c.step {
+		most = max(most, math.Abs(by))
+	}
+	for j, by := range c.step {
+		c.next.dual[j] = c.now.dual[j] + float64(probeStep/most*by)
+		if j >= c.p.factors {
+			c.next.dual[j] = inRange(c.next.dual[j], c.p.cap[j-c.p.factors])
+		}
+	}
+	c.p.evaluate(c.next, mask, eps)
+}
+
+// addKinks adds the curvature of the surfaces that the climb has met.
+func (c *climber) addKinks() {
+	dim := len(c.step)
+	for at := 0; at < len(c.kinks); at += dim {
+		normal := c.kinks[at : at+dim]
+		for a, b := range normal {
+			axpy(b/kinkWidth, normal[:a+1], c.factor[a*dim:a*dim+a+1])
+		}
+	}
 }
 
 // longest is the part of the step, at most 1, that keeps every multiplier in its range.

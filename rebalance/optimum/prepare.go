@@ -385,6 +385,13 @@ func (b *book) cut(p *problem, i int, in piece, least float64) bool {
 			at[purchase] = piece{max(in.lo, least), in.hi}
 			p.all[i] |= 1 << purchase
 		}
+		if b.o.Roles == Fixed {
+			p.fixed[i] = p.all[i]
+			if b.isMixed[i] {
+				p.fixed[i] &^= 1 << purchase
+			}
+			return p.fixed[i] != 0
+		}
 	case isSplit:
 		at[sale], at[purchase] = piece{in.lo, 0}, piece{0, in.hi}
 		p.all[i] = 1<<sale | 1<<purchase

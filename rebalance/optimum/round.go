@@ -28,6 +28,7 @@ type rounder struct {
 	trade     []float64 // value traded
 	exposure  []float64 // load'x
 	rowSum    []float64
+	weight    []float64 // by row, in an excess
 	short     []float64 // what cash must exceed its need by, in value: grows where rounding was too tight
 }
 
@@ -74,6 +75,10 @@ func (s *Solver) setTicks() {
 		*c = resize(*c, p.items)
 	}
 	r.exposure, r.rowSum, r.short = resize(r.exposure, p.factors), resize(r.rowSum, p.rows), resize(r.short, p.rows)
+	r.weight = resize(r.weight, p.rows)
+	for k := range r.weight {
+		r.weight[k] = b.weightOfRow(k)
+	}
 	for i := range p.items {
 		r.tick[i] = b.step(i) * b.priceOf(i) / b.worth
 		for l := p.lots.first[i]; l < p.lots.first[i+1]; l++ {
@@ -87,6 +92,17 @@ func (s *Solver) setTicks() {
 		}
 		r.high[i] = max(r.high[i], r.low[i])
 	}
+}
+
+// weightOfRow is what a unit over row k counts: rows of cash, of weights, of gains.
+func (b *book) weightOfRow(k int) float64 {
+	switch {
+	case k < len(b.cash):
+		return 1
+	case b.a.Gains.HasBudget && k == b.budgetRow():
+		return 50
+	}
+	return 4
 }
 
 // step is the least tradable amount of an item: shares, or money for a conversion.
@@ -172,7 +188,8 @@ func (r *rounder) move(i int, n int64) {
 }
 
 // excess is how far the trades are over the rows in all, if item i traded n ticks; i < 0 for as
-// they are.
+// they are. A row counts for more where a trade moves it by less, and cash for least, so that cash
+// gives way to the other rows and is mended last, by trades that leave them alone.
 func (r *rounder) excess(i int, n int64) float64 {
 	sum := 0.0
 	for k, v := range r.rowSum {
@@ -180,7 +197,7 @@ func (r *rounder) excess(i int, n int64) float64 {
 			v += r.p.rowOf(i, k, r.value(i, n)) - r.p.rowOf(i, k, r.trade[i])
 		}
 		if over := v + r.short[k] - r.p.limit[k]; over > rowSlack && r.p.cap[k] == infinite {
-			sum += over
+			sum += r.weight[k] * over
 		}
 	}
 	return sum
@@ -209,12 +226,67 @@ func (r *rounder) repair() bool {
 				}
 			}
 		}
-		if best < 0 {
+		if best >= 0 {
+			r.move(best, to)
+		} else if !r.repairPair(over) {
 			return false
 		}
-		r.move(best, to)
 	}
 	return false
+}
+
+// pairsMax bounds the items among which repairPair looks.
+const pairsMax = 600
+
+// repairPair moves two items by one tick each where that mends more than it costs elsewhere: where
+// rows leave no single item free, cash comes from one that buys a little less than another sells.
+func (r *rounder) repairPair(over float64) bool {
+	best, price := pair{i: -1}, infinite
+	n := min(r.p.items, pairsMax)
+	for i := range n {
+		r.around(i, func(ni int64) {
+			first := r.loss(i, ni)
+			from := r.count[i]
+			r.move(i, ni)
+			for j := range i {
+				r.around(j, func(nj int64) {
+					mended := over - r.excess(j, nj)
+					if mended <= over*1e-9 {
+						return
+					}
+					if c := (first + r.loss(j, nj)) / mended; c < price {
+						best, price = pair{i, j, ni, nj}, c
+					}
+				})
+			}
+			r.move(i, from)
+		})
+	}
+	return r.movePair(best)
+}
+
+// pair is a move of two items; i < 0 for none.
+type pair struct {
+	i, j   int
+	ni, nj int64
+}
+
+func (r *rounder) movePair(m pair) bool {
+	if m.i < 0 {
+		return false
+	}
+	r.move(m.i, m.ni)
+	r.move(m.j, m.nj)
+	return true
+}
+
+// around calls do with the counts next to item i's that are allowed.
+func (r *rounder) around(i int, do func(n int64)) {
+	for _, n := range [...]int64{r.count[i] - 1, r.count[i] + 1} {
+		if n >= r.low[i] && n <= r.high[i] {
+			do(n)
+		}
+	}
 }
 
 // mends returns the counts of item i, one on each side, that would take an excess away if each tick
@@ -288,41 +360,26 @@ func (r *rounder) spend(i int) int64 {
 }
 
 // exchange makes the best move of two items by one tick each, and reports whether there is one
-// that helps. The first is any item, the second is tried while the first is moved.
+// that helps.
 func (r *rounder) exchange() bool {
-	type change struct {
-		i, j   int
-		ni, nj int64
-	}
-	var best change
-	least := -gainLeast
-	for i := range r.p.items {
-		from := r.count[i]
-		for _, n := range [...]int64{from - 1, from + 1} {
-			if n < r.low[i] || n > r.high[i] {
-				continue
-			}
-			first := r.loss(i, n)
-			r.move(i, n)
-			for j := range r.p.items {
-				for _, m := range [...]int64{r.count[j] - 1, r.count[j] + 1} {
-					if j == i || m < r.low[j] || m > r.high[j] {
-						continue
+	best, least := pair{i: -1}, -gainLeast
+	n := min(r.p.items, pairsMax)
+	for i := range n {
+		r.around(i, func(ni int64) {
+			first := r.loss(i, ni)
+			from := r.count[i]
+			r.move(i, ni)
+			for j := range i {
+				r.around(j, func(nj int64) {
+					if c := first + r.loss(j, nj); c < least && r.excess(j, nj) == 0 {
+						best, least = pair{i, j, ni, nj}, c
 					}
-					if c := first + r.loss(j, m); c < least && r.excess(j, m) == 0 {
-						best, least = change{i, j, n, m}, c
-					}
-				}
+				})
 			}
 			r.move(i, from)
-		}
+		})
 	}
-	if least == -gainLeast {
-		return false
-	}
-	r.move(best.i, best.ni)
-	r.move(best.j, best.nj)
-	return true
+	return r.movePair(best)
 }
 
 // tradesOf writes the counts as exact trades. Sales take lots in the order of the solution.

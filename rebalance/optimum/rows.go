@@ -22,6 +22,15 @@ func (b *book) rows() int {
 	return n
 }
 
+// budgetRow is the place of the budget of gains.
+func (b *book) budgetRow() int {
+	k := b.rows() - 1
+	if b.a.Gains.IsNetted {
+		k -= netRows
+	}
+	return k
+}
+
 func boundsOf(g Group) int {
 	n := 0
 	if g.Upper.Sign() > 0 {

@@ -12,7 +12,7 @@ type Solver struct {
 	book    book
 	p       problem
 	search  search
-	spare   incumbent // what is known while a relaxed problem is solved
+	spare   incumbent // what is known while the fixed roles are solved
 	rounder rounder
 	bounder bounder
 	now     measured
@@ -67,34 +67,34 @@ func (s *Solver) solveVariants() float64 {
 	return least
 }
 
-// solveVariant adds the solutions of the problem at hand to those of the plan.
+// solveVariant adds the solutions of the problem at hand to those of the plan and returns the
+// certified bound of the problem that is planned.
 func (s *Solver) solveVariant(k int32) float64 {
 	search, p, o := &s.search, &s.p, s.book.o
-	before := s.plan.Fixed
-	isRelaxed := s.book.a.MinTrade.Sign() > 0 && o.Roles == Mixed // then fixed roles leave the minimum trade out
-	if isRelaxed {
-		s.spare.reset(p, len(s.book.a.Lots))
-		search.best, s.spare = s.spare, search.best
-	}
+	search.best, s.spare = s.spare, search.best // keeps what earlier variants found
+	search.best.reset(p, len(s.book.a.Lots))
 	search.clearTree()
 	search.run(p.fixed, k, o)
 	fixed := Outcome{search.best.value, s.bounder.tree(search, p.fixed, k), !math.IsInf(search.best.value, 1)}
-	s.plan.Fixed = fixed
 	if k > 0 {
-		s.plan.Fixed = leastOf(before, fixed)
+		s.plan.Fixed = leastOf(s.plan.Fixed, fixed)
+	} else {
+		s.plan.Fixed = fixed
 	}
-	if o.Roles == Fixed {
-		if s.book.a.WholeShares {
-			return s.certified(p.fixed, k)
-		}
-		return fixed.Bound
-	}
-	if isRelaxed {
+	isAllowed := s.book.a.MinTrade.IsZero() || o.Roles == Fixed
+	if !isAllowed || search.best.value >= s.spare.value {
 		search.best, s.spare = s.spare, search.best
 	}
-	search.clearTree()
-	search.run(p.all, k, o)
-	return s.certified(p.all, k)
+	all := p.all
+	if o.Roles == Fixed {
+		if all = p.fixed; !s.book.a.WholeShares {
+			return fixed.Bound
+		}
+	} else {
+		search.clearTree()
+		search.run(all, k, o)
+	}
+	return s.certified(all, k)
 }
 
 // leastOf joins the outcomes of two parts of a problem.
