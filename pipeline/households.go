@@ -130,7 +130,7 @@ func (o *Opener) Open(h HouseholdRecord) (opening Opening, err error) {
 func (o *Opener) open(h HouseholdRecord) (Opening, error) {
 	rules, err := o.rulesOf(h.Region)
 	if err != nil {
-		return Opening{}, badRecord(codeUnknownRegion, "household %s: region %s has no rule file", h.ID, clip(h.Region))
+		return Opening{}, badRecord(codeUnknownRegion, "household %s: region %s has no rule file", clip(string(h.ID)), clip(h.Region))
 	}
 	h = canonical(h)
 	if err := o.check(rules, &h); err != nil {

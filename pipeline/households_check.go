@@ -24,6 +24,7 @@ const (
 	codeUnknownAccountType market.Code = "UNKNOWN_ACCOUNT_TYPE" // not one of the region's types
 	codeBadPolicy          market.Code = "BAD_POLICY"           // a policy parameter out of its range
 	codeBadEvent           market.Code = "BAD_EVENT"            // an event that cannot have happened so
+	codeUnknownLot         market.Code = "UNKNOWN_LOT"          // a sale names a lot that no event bought
 	codeOversold           market.Code = "OVERSOLD"             // the events sell more than they bought
 	codeLotsDiffer         market.Code = "LOTS_DIFFER"          // positions that the events do not leave
 	codeConflict           market.Code = "CONFLICT"             // the id is in the book with other content
@@ -179,6 +180,7 @@ func (o *Opener) checkEvents(h *HouseholdRecord) error {
 		accounts[h.Accounts[i].ID] = &h.Accounts[i]
 	}
 	seen := make(map[string]bool, len(h.Events))
+	orders := map[string]bool{}
 	for i := range h.Events {
 		e := &h.Events[i]
 		if e.ID == "" || len(e.ID) > idMax {
@@ -188,8 +190,18 @@ func (o *Opener) checkEvents(h *HouseholdRecord) error {
 			return badRecord(market.CodeDuplicate, "event %s is given twice", clip(e.ID))
 		}
 		seen[e.ID] = true
+		if e.Order != "" {
+			orders[e.Order] = true
+		}
 		if err := o.checkEvent(h, e, accounts); err != nil {
 			return err
+		}
+	}
+	for i := range h.Events {
+		for _, l := range h.Events[i].Lots {
+			if !seen[l.Lot] && !orders[l.Lot] || l.Shares.Sign() <= 0 {
+				return badRecord(codeUnknownLot, "event %s: lot %s is no event's nor order's id, or has no shares", clip(h.Events[i].ID), clip(l.Lot))
+			}
 		}
 	}
 	return nil
@@ -269,11 +281,20 @@ func jsonError(err error) error {
 	case errors.Is(err, money.ErrSyntax), errors.Is(err, money.ErrRange), errors.Is(err, money.ErrPlaces):
 		return badRecord(market.CodeBadNumber, "%v", err)
 	case errors.Is(err, market.ErrDay):
-		return badRecord(market.CodeBadDate, "%v", err)
+		return badRecord(market.CodeBadDate, "%s", shorten(err.Error()))
 	case errors.As(err, &badType) && strings.HasPrefix(badType.Value, "number"):
 		return badRecord(market.CodeBadNumber, "field %s: numbers of money and shares are strings such as \"12.34\"", badType.Field)
 	case errors.As(err, &badType):
 		return badRecord(codeBadJSON, "field %s: a JSON %s does not belong there", badType.Field, badType.Value)
 	}
-	return badRecord(codeBadJSON, "%s", strings.TrimPrefix(err.Error(), "json: "))
+	return badRecord(codeBadJSON, "%s", shorten(strings.TrimPrefix(err.Error(), "json: ")))
+}
+
+// shorten cuts a message that quotes a hostile text.
+func shorten(message string) string {
+	const most = 200
+	if len(message) <= most {
+		return message
+	}
+	return strings.ToValidUTF8(message[:most], "") + "…"
 }

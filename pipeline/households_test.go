@@ -200,6 +200,9 @@ func TestBadHouseholds(t *testing.T) {
 		{"a purchase of nothing", []string{`"shares":"40",`, ``}, codeBadEvent},
 		{"a negative amount", []string{`"amount":"5000"`, `"amount":"-5000"`}, market.CodeNegative},
 		{"the same event twice", []string{`"id":"2"`, `"id":"1"`}, market.CodeDuplicate},
+		{"an unknown lot", []string{`"shares":"10"`, `"lots":[{"lot":"3","shares":"10"}],"shares":"10"`}, codeUnknownLot},
+		{"a lot of no shares", []string{`"shares":"10"`, `"lots":[{"lot":"1","shares":"0"}],"shares":"10"`}, codeUnknownLot},
+		{"a named lot", []string{`"shares":"10"`, `"lots":[{"lot":"1","shares":"10"}],"shares":"10"`}, ""},
 		{"more sold than bought", []string{`"shares":"10"`, `"shares":"41"`, `,"positions":[{"symbol":"VTI","shares":"30"}]`, ``}, codeOversold},
 		{"positions that differ", []string{`[{"symbol":"VTI","shares":"30"}]`, `[{"symbol":"VTI","shares":"31"}]`}, codeLotsDiffer},
 		{"a position that is missing", []string{`[{"symbol":"VTI","shares":"30"}]`, `[]`}, codeLotsDiffer},
@@ -246,6 +249,26 @@ func TestNoAccounts(t *testing.T) {
 		got := importText(t, newMemoryBook(), text, false)
 		if len(got.Faults) != 1 || got.Faults[0].Code != want {
 			t.Errorf("import of %.60s = %v, want one fault %s", text, got.Faults, want)
+		}
+	}
+}
+
+// TestHostileMessages says that what a file may contain cannot fill a summary.
+func TestHostileMessages(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 1<<20)
+	for _, edits := range [][]string{
+		{`"region"`, `"` + long + `":1,"region"`},
+		{`"2020-03-13"`, `"` + long + `"`},
+		{`"12.34"`, `"` + long + `"`},
+		{`"id":"H9"`, `"id":"` + long + `"`},
+		{`"id":"H9"`, `"id":"` + long + `"`, `"region":"US"`, `"region":"` + long + `"`},
+		{`"symbol":"VTI"`, `"symbol":"` + long + `"`},
+		{`"id":"1"`, `"id":"` + long + `"`},
+	} {
+		got := importText(t, newMemoryBook(), lineOf(t, "H9", edits...), false)
+		if len(got.Faults) != 1 || len(got.Faults[0].Message) > 1000 {
+			t.Errorf("import of a line with a megabyte instead of %s = %d faults, the first with %d bytes", edits[0], len(got.Faults), len(fmt.Sprint(got.Faults)))
 		}
 	}
 }
