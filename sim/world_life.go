@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -77,7 +78,7 @@ func (l *life) live() {
 // manage does what is due in an account on a session of its country.
 func (l *life) manage(a *living, day int) {
 	today := l.tape.days[day]
-	if day == a.opened || a.nextDeposit == market.NoDay {
+	if a.nextDeposit == market.NoDay {
 		l.open(a, day)
 		return
 	}
@@ -225,15 +226,7 @@ func (l *life) gaps(a *living, day int, invested int64) []gap {
 			gaps = append(gaps, gap{sleeve: i, lacks: lacks})
 		}
 	}
-	slices.SortStableFunc(gaps, func(x, y gap) int {
-		switch {
-		case x.lacks > y.lacks:
-			return -1
-		case x.lacks < y.lacks:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(gaps, func(x, y gap) int { return cmp.Compare(y.lacks, x.lacks) })
 	return gaps
 }
 
@@ -243,8 +236,7 @@ func (l *life) tradable(a *living, sleeve, day int) int {
 	members := a.model.sleeves[sleeve].members
 	if number := members[a.serves[sleeve]]; l.tape.trades[number][day] {
 		return number
-	}
-	if l.tape.marks[members[a.serves[sleeve]]][day] > 0 {
+	} else if l.tape.marks[number][day] > 0 {
 		return -1 // closed today: it is bought next month
 	}
 	for _, number := range members {
@@ -334,15 +326,7 @@ func (a *living) takeLots(security int, shares int64) []region.LotShares {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(x, y int) int {
-		switch {
-		case lots[x].price > lots[y].price:
-			return -1
-		case lots[x].price < lots[y].price:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(order, func(x, y int) int { return cmp.Compare(lots[y].price, lots[x].price) })
 	var taken []region.LotShares
 	for _, i := range order {
 		if shares == 0 {
