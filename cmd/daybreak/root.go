@@ -150,6 +150,7 @@ func newRootCmd(a *app) *cobra.Command {
 		newServeCmd(a),
 		newImportCmd(a),
 		newSimCmd(a),
+		newPlanCmd(a),
 		newTaxCmd(),
 		newRunCmd(a),
 		newAccountCmd(a),

@@ -17,6 +17,9 @@ type bounder struct {
 	mu    []float64
 }
 
+// boundAllowance is taken off every bound for the rounding of its sums.
+const boundAllowance = 1e-13
+
 // cut is a point of an item's trade where its slope jumps: t <= 0, cost there, and slope of the cost
 // below it for a unit sold.
 type cut struct{ t, cost, slope float64 }
@@ -37,7 +40,7 @@ func (v *bounder) tree(s *search, all []uint8, variant int32) float64 {
 		}
 		least = min(least, v.at(s.duals[k*dim:(k+1)*dim], v.mask))
 	}
-	return least
+	return least - boundAllowance
 }
 
 // at returns the dual function at one point: a lower bound of every solution within the mask.

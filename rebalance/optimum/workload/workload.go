@@ -19,6 +19,9 @@ const Schema = "rebalance-workload/1"
 // to try other formats.
 var ErrSchema = errors.New("not a " + Schema + " file")
 
+// BadInput is the code of a Fault of an account whose JSON cannot be read.
+const BadInput = "BAD_INPUT"
+
 // windowDays is the length of the loss window on either side; both ends count.
 const windowDays = 30
 
@@ -54,6 +57,7 @@ type Account struct {
 	CashTargetPPM   int64   `json:"cash_target_ppm"`
 	Lots            []Lot   `json:"lots"`
 	Recent          []Trade `json:"recent_household_trades"`
+	fault           error   // what is wrong with its JSON
 }
 
 // Lot is a tax lot; its cost is the total.
@@ -82,19 +86,37 @@ type Trade struct {
 // shortDaysMax is the age up to which a lot is short term.
 const shortDaysMax = 365
 
-// Decode reads a workload. It returns ErrSchema, wrapped, where the file names another schema.
+// Decode reads a workload. It returns ErrSchema, wrapped, where the file names another schema. An
+// account that cannot be read does not fail the file: Account returns its fault.
 func Decode(data []byte) (*File, error) {
-	var f File
-	if err := json.Unmarshal(data, &f); err != nil {
+	var head struct {
+		Schema string `json:"schema"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
 		return nil, fmt.Errorf("workload: %w", err)
 	}
-	if f.Schema != Schema {
-		return nil, fmt.Errorf("schema %q: %w", f.Schema, ErrSchema)
+	if head.Schema != Schema {
+		return nil, fmt.Errorf("schema %q: %w", head.Schema, ErrSchema)
 	}
+	type file File // without the accounts' type
+	in := struct {
+		*file
+		Accounts []json.RawMessage `json:"accounts"`
+	}{file: new(file)}
+	if err := json.Unmarshal(data, &in); err != nil {
+		return nil, fmt.Errorf("workload: %w", err)
+	}
+	f := (*File)(in.file)
 	if f.Factors < 0 {
 		return nil, fmt.Errorf("workload: %d factors", f.Factors)
 	}
-	return &f, nil
+	f.Accounts = make([]Account, len(in.Accounts))
+	for k, raw := range in.Accounts {
+		if err := json.Unmarshal(raw, &f.Accounts[k]); err != nil {
+			f.Accounts[k].fault = err
+		}
+	}
+	return f, nil
 }
 
 // Universe returns the securities and the risk model.
@@ -112,9 +134,13 @@ func (f *File) Universe() *optimum.Universe {
 }
 
 // Account returns account k for the optimiser, with the bars that the household's recent trades
-// and the young lots make. It fails where a trade names no security of the file.
+// and the young lots make. It returns a *optimum.Fault where the account's JSON has another shape
+// or a trade names no security of the file.
 func (f *File) Account(k int) (*optimum.Account, error) {
 	in := &f.Accounts[k]
+	if in.fault != nil {
+		return nil, &optimum.Fault{Code: BadInput, Detail: in.fault.Error()}
+	}
 	out := &optimum.Account{ID: in.ID, Cash: money.FromUnits(in.CashCents, 2), Withdrawal: money.FromUnits(in.WithdrawalCents, 2),
 		CashTarget: money.FromUnits(in.CashTargetPPM, 6), Targets: make([]money.Dec, len(in.TargetPPM)),
 		Lots: make([]optimum.Lot, len(in.Lots)), Rules: make([]optimum.Rule, len(f.Securities))}
