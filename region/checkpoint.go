@@ -15,23 +15,23 @@ import (
 // can change, and for each property the events since its oldest open window. The zero Checkpoint
 // is the beginning of time. Events of tax days after AsOf continue it.
 type Checkpoint struct {
-	Rules  string       `json:"rules,omitempty"`  // fingerprint of the rules and settings
-	Circle string       `json:"circle,omitempty"` // fingerprint of the scope's owners
-	AsOf   market.Day   `json:"as_of,omitzero"`
-	Years  []YearTotals `json:"years,omitempty"` // realised before the states
-	States []state      `json:"states,omitempty"`
+	Rules  string // fingerprint of the rules and settings
+	Circle string // fingerprint of the scope's owners
+	AsOf   market.Day
+	Years  []YearTotals // realised before the states
+	States []state
 }
 
 // state is one property before its open events. Shares are in the units of that moment.
 type state struct {
-	Property string     `json:"p"`
-	Units    []unit     `json:"u,omitempty"`
-	Seats    []seat     `json:"s,omitempty"`
-	Acquired []Movement `json:"a,omitempty"` // acquisitions of the window before, in order
-	Pending  []pending  `json:"w,omitempty"`
-	Open     []openLoss `json:"o,omitempty"`
-	Splits   []split    `json:"x,omitempty"` // of the window before
-	Events   []Event    `json:"e,omitempty"`
+	Property string
+	Units    []unit
+	Seats    []seat
+	Acquired []Movement // acquisitions of the window before, in order
+	Pending  []pending
+	Open     []openLoss
+	Splits   []split // of the window before
+	Events   []Event
 }
 
 // fits returns ErrVoid where the checkpoint was made under other rules, circle or identical groups.
@@ -73,11 +73,12 @@ func (s *Scope) fingerprint() string {
 func (b *Book) Checkpoint(asOf market.Day) Checkpoint {
 	asOf = max(asOf, b.asOf)
 	c := Checkpoint{Rules: b.rules.fingerprint, Circle: b.scope.fingerprint(), AsOf: asOf, Years: slices.Clone(b.base)}
-	for _, f := range b.folds {
+	for _, f := range b.ready() {
 		stop := f.boundary(asOf)
 		g := f
 		if stop < len(f.events) {
-			g = &fold{rules: f.rules, scope: f.scope, name: f.name, base: f.base, events: f.events, days: f.days}
+			g = b.newFold(f.name, f.base, newRoom(1, 0))
+			g.events, g.days = f.events, f.days
 			g.run(stop)
 		}
 		for i := range g.years {

@@ -42,7 +42,7 @@ func (f *fold) claim(i int) (bought, held money.Rat) {
 	f.pool.claims = f.pool.claims[:0]
 	seller := f.units[f.steps[i].unit].Owner
 	first, last := f.days[i]-f.rules.window, f.days[i]+f.rules.window
-	for _, v := range f.pool.order {
+	for _, v := range f.byName() {
 		u := &f.units[v]
 		from, to := f.scope.together(f.rules, seller, u.Owner)
 		from, to = max(from, first), min(to, last)
@@ -123,7 +123,7 @@ func (f *fold) joinsAt(i int, u *unit) int {
 	if holdsNew && emptied <= now {
 		return i
 	}
-	if k := u.nextBuy[max(now, emptied)+1]; k <= end {
+	if k := u.buyFrom(max(now, emptied) + 1); k <= end {
 		return int(u.moves[k].at)
 	}
 	return i

@@ -36,23 +36,55 @@ type fold struct {
 	base   *state // nil: from the beginning
 	events []*Event
 	days   []market.Day // tax days of events
+	room   *room        // shared by the folds of a book
 	trace  bool         // record After
+	isRun  bool
 
-	units   []unit
-	seats   []seat
-	bySeat  map[seatKey]int32
-	recent  int32 // seat of the last lookup
-	factors []factor
-	splits  []split // applied so far, the state's recent ones first
-	steps   []step
-	sales   []SaleOutcome
-	saleAt  []int32 // event of each sale
-	years   []YearTotals
-	issues  []Issue
-	after   []left
-	pool    poolFold
-	lot     lotFold
-	match   matchFold
+	units     []unit
+	seats     []seat
+	bySeat    map[seatKey]int32
+	recent    int32 // seat of the last lookup
+	factors   []factor
+	oneFactor [1]factor // most properties need no more
+	splits    []split   // applied so far, the state's recent ones first
+	steps     []step
+	sales     []SaleOutcome
+	saleAt    []int32 // event of each sale
+	years     []YearTotals
+	issues    []Issue
+	after     []left
+	pool      poolFold
+	lot       lotFold
+	match     matchFold
+}
+
+// room is memory for all folds of a book, made once: a morning folds a few events of many
+// properties, and would else allocate more than it computes.
+type room struct {
+	folds []fold
+	steps []step
+	joins []money.Dec
+}
+
+// take cuts n zeroed values off shared memory, and makes them where it has no more.
+func take[T any](shared *[]T, n int) []T {
+	if len(*shared) < n {
+		return make([]T, n)
+	}
+	cut := (*shared)[:n:n]
+	*shared = (*shared)[n:]
+	return cut
+}
+
+func newRoom(folds, events int) *room {
+	return &room{folds: make([]fold, folds), steps: make([]step, events), joins: make([]money.Dec, events)}
+}
+
+// newFold returns a fold of a property that has no events yet.
+func (b *Book) newFold(name string, base *state, r *room) *fold {
+	f := &take(&r.folds, 1)[0]
+	f.rules, f.scope, f.name, f.base, f.room = b.rules, &b.scope, name, base, r
+	return f
 }
 
 // step is what the timeline found out about one event.
@@ -92,12 +124,12 @@ type factor struct {
 
 // split is one that was applied.
 type split struct {
-	Symbol  market.Symbol       `json:"s"`
-	Account portfolio.AccountID `json:"a,omitempty"`
-	TaxDay  market.Day          `json:"t"`
-	Day     market.Day          `json:"d"`
-	Seq     int64               `json:"q,omitempty"`
-	Ratio   money.Rat           `json:"r"`
+	Symbol  market.Symbol
+	Account portfolio.AccountID
+	TaxDay  market.Day
+	Day     market.Day
+	Seq     int64
+	Ratio   money.Rat
 
 	at int32 // index of the event; −1: behind the state
 }
@@ -178,19 +210,44 @@ func foldBook(r *Rules, s Scope, from Checkpoint, events []Event, trace bool) (*
 	}
 	for _, f := range folds {
 		f.trace = trace
-		f.run(len(f.events))
+		if len(f.events) > 0 {
+			f.run(len(f.events))
+		}
 	}
 	b.folds = folds
 	return b, nil
 }
 
+// ready returns the folds, those without events run too: they wait until they are asked for.
+func (b *Book) ready() []*fold {
+	for _, f := range b.folds {
+		f.ready()
+	}
+	return b.folds
+}
+
+func (f *fold) ready() *fold {
+	if !f.isRun {
+		f.run(len(f.events))
+	}
+	return f
+}
+
 // group deals the events out to one fold for each property, in order, with the states before them.
 func (b *Book) group(states []state, events []Event) ([]*fold, error) {
+	waiting := len(events)
+	for i := range states {
+		waiting += len(states[i].Events)
+	}
 	g := grouping{book: b, index: make(map[string]int32, len(states)), of: make([]int32, len(events))}
+	if b.rules.Mechanism == "lots" {
+		waiting = 0 // no timelines
+	}
+	g.room = newRoom(len(states), waiting)
 	for i := range states {
 		s := &states[i]
 		g.index[s.Property] = int32(len(g.folds))
-		g.folds = append(g.folds, &fold{rules: b.rules, scope: &b.scope, name: s.Property, base: s})
+		g.folds = append(g.folds, b.newFold(s.Property, s, g.room))
 		g.counts = append(g.counts, len(s.Events))
 	}
 	if err := g.count(events); err != nil {
@@ -207,6 +264,7 @@ type grouping struct {
 	index  map[string]int32 // fold of a property
 	counts []int
 	of     []int32 // fold of each event
+	room   *room
 }
 
 // count finds the fold of each event and how many each gets.
@@ -255,7 +313,7 @@ func (g *grouping) foldOf(property string) int32 {
 	if !ok {
 		at = int32(len(g.folds))
 		g.index[property] = at
-		g.folds = append(g.folds, &fold{rules: g.book.rules, scope: &g.book.scope, name: property})
+		g.folds = append(g.folds, g.book.newFold(property, nil, g.room))
 		g.counts = append(g.counts, 0)
 	}
 	return at
@@ -307,8 +365,8 @@ func (f *fold) arrange(days []market.Day) {
 
 // run folds the events before stop; the outcomes of sales take the later ones into account.
 func (f *fold) run(stop int) {
-	f.bySeat, f.recent = nil, 0
-	f.factors, f.splits = nil, nil
+	f.isRun, f.bySeat, f.recent = true, nil, 0
+	f.factors, f.splits = f.oneFactor[:0], nil
 	f.units, f.seats = nil, nil
 	f.sales, f.saleAt, f.years, f.issues, f.after = nil, nil, nil, nil, nil
 	f.pool, f.lot, f.match = poolFold{}, lotFold{}, matchFold{}

@@ -46,7 +46,7 @@ type matchedLot struct {
 // matched folds with the order same day, days after, pool.
 func (f *fold) matched(stop int) {
 	f.timeline()
-	f.pool.joins = make([]money.Dec, len(f.events))
+	f.pool.joins = take(&f.room.joins, len(f.events))
 	f.collect()
 	for _, rule := range []func(d *disposal){f.matchSameDay, f.matchDaysAfter} {
 		for k := range f.match.disposed {

@@ -23,7 +23,7 @@ type unit struct {
 
 	moves   []move // timeline: index 0 is before everything
 	short   []shortSale
-	nextBuy []int32 // for each move the first acquisition at or after it
+	nextBuy []int32 // for each move the first acquisition at or after it; see buyFrom
 }
 
 // move is one change of a unit's shares.
@@ -46,7 +46,7 @@ type shortSale struct {
 
 // poolFold is what folding pools needs besides.
 type poolFold struct {
-	order   []int32     // units by owner, account
+	order   []int32     // see byName
 	joins   []money.Dec // for each event, what denied losses add to the cost with it
 	claims  []claim     // scratch of deny
 	pending []pending   // joins at or after the stop
@@ -54,8 +54,8 @@ type poolFold struct {
 
 // pending is a denied loss that joins the cost at a later event.
 type pending struct {
-	Event  string    `json:"e"`
-	Amount money.Dec `json:"a"`
+	Event  string
+	Amount money.Dec
 }
 
 // average folds with one pool of average cost for each owner. Share counts don't depend on money,
@@ -63,7 +63,7 @@ type pending struct {
 // each loss window.
 func (f *fold) average(stop int) {
 	f.timeline()
-	f.pool.joins = make([]money.Dec, len(f.events))
+	f.pool.joins = take(&f.room.joins, len(f.events))
 	if f.base != nil {
 		for _, p := range f.base.Pending {
 			if i := slices.IndexFunc(f.events, func(e *Event) bool { return e.ID == p.Event }); i >= 0 {
@@ -92,7 +92,7 @@ func (f *fold) resetFactors() {
 // timeline finds the shares of every unit after every event.
 func (f *fold) timeline() {
 	f.startTimelines()
-	f.steps = make([]step, len(f.events))
+	f.steps = take(&f.room.steps, len(f.events))
 	f.reserve()
 	for i, e := range f.events {
 		st := &f.steps[i]
@@ -114,7 +114,6 @@ func (f *fold) timeline() {
 		st.n = f.inState(e, e.Shares)
 		f.shift(i, st)
 	}
-	f.finishTimelines()
 }
 
 // reserve makes room for the outcomes.
@@ -169,7 +168,8 @@ func (f *fold) startTimelines() {
 	}
 	for v := range f.units {
 		u := &f.units[v]
-		u.moves = []move{{at: -1, day: market.NoDay, lastEmpty: 0}}
+		u.moves = make([]move, 1, len(f.base.Acquired)+len(f.events)+2)
+		u.moves[0] = move{at: -1, day: market.NoDay}
 		for i := range f.base.Acquired {
 			m := &f.base.Acquired[i]
 			if m.Owner == u.Owner && (m.Account == u.Account || u.Account == "" && !m.Sheltered) {
@@ -223,12 +223,25 @@ func (f *fold) leave(v int32, i int, n money.Rat) int32 {
 	return int32(len(u.moves) - 1)
 }
 
-// finishTimelines sorts the units and notes the next acquisition of every move.
-func (f *fold) finishTimelines() {
+// byName returns the units in order of owner and account, found at the first loss.
+func (f *fold) byName() []int32 {
+	if f.pool.order != nil {
+		return f.pool.order
+	}
 	f.pool.order = make([]int32, len(f.units))
 	for v := range f.units {
 		f.pool.order[v] = int32(v)
-		u := &f.units[v]
+	}
+	slices.SortFunc(f.pool.order, func(a, b int32) int {
+		x, y := &f.units[a], &f.units[b]
+		return cmp.Or(cmp.Compare(x.Owner, y.Owner), cmp.Compare(x.Account, y.Account))
+	})
+	return f.pool.order
+}
+
+// buyFrom returns the first acquisition at or after a move, len(moves) where there is none.
+func (u *unit) buyFrom(k int32) int32 {
+	if u.nextBuy == nil {
 		u.nextBuy = make([]int32, len(u.moves)+1)
 		next := int32(len(u.moves))
 		u.nextBuy[next] = next
@@ -239,10 +252,7 @@ func (f *fold) finishTimelines() {
 			u.nextBuy[k] = next
 		}
 	}
-	slices.SortFunc(f.pool.order, func(a, b int32) int {
-		x, y := &f.units[a], &f.units[b]
-		return cmp.Or(cmp.Compare(x.Owner, y.Owner), cmp.Compare(x.Account, y.Account))
-	})
+	return u.nextBuy[k]
 }
 
 // unitOf returns the unit of a seat, made where there is none; −1 in a region with lots.
@@ -293,7 +303,7 @@ func (f *fold) averageStep(i int) {
 	case Buy, Drip:
 		cost, known := f.rules.paid(e)
 		f.seats[st.seat].Shares = f.seats[st.seat].Shares.Add(st.n)
-		f.take(i, st.unit, st.move, cost, known)
+		f.takeIn(i, st.unit, st.move, cost, known)
 	case Sell:
 		f.seats[st.seat].Shares = f.seats[st.seat].Shares.Sub(st.n)
 		f.dispose(i)
@@ -309,8 +319,8 @@ func (f *fold) averageStep(i int) {
 	}
 }
 
-// take adds shares and their cost to a unit; oversold sales take theirs first.
-func (f *fold) take(i int, v, moved int32, cost money.Dec, known bool) {
+// takeIn adds shares and their cost to a unit; oversold sales take theirs first.
+func (f *fold) takeIn(i int, v, moved int32, cost money.Dec, known bool) {
 	u := &f.units[v]
 	m := &u.moves[moved]
 	n := f.steps[i].n
@@ -426,7 +436,7 @@ func (f *fold) moveInKind(i int) {
 		}
 	}
 	if st.toUnit >= 0 {
-		f.take(i, st.toUnit, st.toMove, cost, known)
+		f.takeIn(i, st.toUnit, st.toMove, cost, known)
 		if from := e.Acquired; st.unit < 0 && from != 0 && f.units[st.toUnit].Since == f.days[i] {
 			f.units[st.toUnit].Since = from
 		}

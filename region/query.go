@@ -13,7 +13,7 @@ import (
 // in which they would be sold first in, first out, or its parts of the owner's pools; by symbol.
 func (b *Book) Holdings(a portfolio.AccountID) []Holding {
 	var all []Holding
-	for _, f := range b.folds {
+	for _, f := range b.ready() {
 		for i := range f.seats {
 			if f.seats[i].Account == a {
 				all = f.appendHoldings(all, int32(i))
@@ -63,7 +63,7 @@ type Pool struct {
 // Pools returns all pools, by property, owner and account, empty ones of this fold included.
 func (b *Book) Pools() []Pool {
 	var all []Pool
-	for _, f := range b.folds {
+	for _, f := range b.ready() {
 		first := len(all)
 		for i := range f.units {
 			u := &f.units[i]
@@ -87,7 +87,7 @@ type Seat struct {
 // Seats returns each account and symbol of the book, by property, account, symbol and owner.
 func (b *Book) Seats() []Seat {
 	var all []Seat
-	for _, f := range b.folds {
+	for _, f := range b.ready() {
 		first := len(all)
 		for i := range f.seats {
 			s := &f.seats[i]
@@ -171,7 +171,7 @@ func (b *Book) fold(property string) *fold {
 	if !ok {
 		return nil
 	}
-	return b.folds[i]
+	return b.folds[i].ready()
 }
 
 // acquisition returns event i as a movement where it is one, in units after the splits before stop.
@@ -276,11 +276,12 @@ func (b *Book) With(events []Event) (*Book, error) {
 func (b *Book) copyFold(name string) *fold {
 	i, ok := slices.BinarySearchFunc(b.folds, name, func(f *fold, p string) int { return cmp.Compare(f.name, p) })
 	if !ok {
-		b.folds = slices.Insert(b.folds, i, &fold{rules: b.rules, scope: &b.scope, name: name})
+		b.folds = slices.Insert(b.folds, i, b.newFold(name, nil, newRoom(1, 0)))
 		return b.folds[i]
 	}
 	f := b.folds[i]
-	b.folds[i] = &fold{rules: f.rules, scope: f.scope, name: name, base: f.base, events: slices.Clip(f.events)}
+	b.folds[i] = b.newFold(name, f.base, newRoom(1, 0))
+	b.folds[i].events = slices.Clip(f.events)
 	return b.folds[i]
 }
 
