@@ -163,17 +163,18 @@ type OrderRow struct {
 // OrderDetail is one order with all that explains it.
 type OrderDetail struct {
 	OrderRow
-	Lots        []rebalance.TradeLot
-	WaitsFor    []string
-	BookVersion int64
-	ContentHash string
-	FX          money.Dec
-	LimitPrice  money.Dec
-	Sent        *time.Time
-	Approval    *Approved        `db:"-"`
-	Account     *AccountDecision `db:"-"`
-	Executions  []ExecutionRow   `db:"-"`
-	History     []AuditRow       `db:"-"`
+	Lots            []rebalance.TradeLot
+	WaitsFor        []string
+	BookVersion     int64
+	ContentHash     string
+	FX              money.Dec
+	LimitPrice      money.Dec
+	ExceptionDetail string
+	Sent            *time.Time
+	Approval        *Approved        `db:"-"`
+	Account         *AccountDecision `db:"-"`
+	Executions      []ExecutionRow   `db:"-"`
+	History         []AuditRow       `db:"-"`
 }
 
 // Approved says who approved an order, and in which frozen set.
@@ -190,10 +191,10 @@ type Approved struct {
 
 // AuditRow is one act on an order.
 type AuditRow struct {
-	At     time.Time
-	Actor  string
-	Action string
-	Detail map[string]any
+	At      time.Time
+	Actor   string
+	Action  string
+	Comment string
 }
 
 // OrderTotal is the count and notional of orders on one side in one currency.
@@ -299,6 +300,7 @@ type ExecutionRow struct {
 	Quantity        money.Dec
 	Price           money.Dec
 	Commission      money.Dec
+	Fees            money.Dec
 	Currency        market.Currency
 	TradeDate       market.Day
 	SettleDate      market.Day

@@ -158,7 +158,7 @@ func (db *DB) Order(ctx context.Context, run string, id orders.ID) (pipeline.Ord
 	decisions, err2 := rowsOf[pipeline.AccountDecision](ctx, db, "ViewAccountDecisions", o.Account, run, 1)
 	var err3, err4 error
 	o.Executions, err3 = rowsOf[pipeline.ExecutionRow](ctx, db, "ViewOrderExecutions", id, executionsMax)
-	o.History, err4 = rowsOf[pipeline.AuditRow](ctx, db, "ViewHistory", id, historyMax)
+	o.History, err4 = rowsOf[pipeline.AuditRow](ctx, db, "ViewHistory", run, id, historyMax)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return o, fmt.Errorf("order %s: %w", id, err)
 	}

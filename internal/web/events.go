@@ -51,7 +51,11 @@ func (c *changes) note(channel, payload string) {
 	case channelRun:
 		c.runs[payload] = true
 	case channelOrders:
-		c.orders = true
+		if payload == "" {
+			c.orders = true
+		} else {
+			c.runs[payload] = true
+		}
 	case channelFills:
 		c.fills = true
 	default:

@@ -43,7 +43,7 @@ func (s *Server) fills(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v := view{Name: "fills", Title: "Fills", Section: "fills", Body: b}
+	v := view{Name: "fills", Title: "Fills", Section: "fills", Body: b, Parts: map[string]any{"fills-table": b, "streams": b}}
 	if len(latest) > 0 {
 		v.Run = latest[0].ID
 	}

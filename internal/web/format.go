@@ -24,11 +24,11 @@ func mustCalendar(name string) *market.Exchange {
 
 // formats are the functions that templates write values with.
 var formats = template.FuncMap{
-	"count": count, "money": amount, "price": price, "shares": shares, "percent": percent, "when": when, "clock": clock,
+	"count": count, "money": amount, "price": price, "shares": shares, "percent": percent, "when": when, "clock": clock, "hour": hour, "kind": execWord,
 	"day": longDay, "duration": duration, "short": short, "stateClass": stateClass, "reason": reasonTitle,
 	"explain": explain, "facts": facts, "sideWord": sideWord, "action": actionWords, "plural": plural, "asset": assetPath,
 	"dec": func(d money.Dec) string { return grouped(d.Fixed(2)) }, "isZero": money.Dec.IsZero, "share": share, "role": Role.String,
-	"accountType": func(s string) string { return strings.ReplaceAll(s, "_", " ") }, "dict": dict, "int64": func(n int) int64 { return int64(n) },
+	"accountType": func(s string) string { return strings.ReplaceAll(s, "_", " ") }, "dict": dict, "plus": money.Dec.Add, "int64": func(n int) int64 { return int64(n) },
 }
 
 // dict makes a map of keys and values, for templates that take more than one.
@@ -112,6 +112,9 @@ func when(t time.Time) template.HTML { return instant(t, "2006-01-02 15:04:05 MS
 // clock writes the time of day of an instant by the exchange's clock, with the day and UTC on hover.
 func clock(t time.Time) template.HTML { return instant(t, "15:04:05") }
 
+// hour writes the hour and minute of an instant by the exchange's clock.
+func hour(t time.Time) template.HTML { return instant(t, "15:04") }
+
 func instant(t time.Time, layout string) template.HTML {
 	if t.IsZero() {
 		return "–"
@@ -157,6 +160,19 @@ func sideWord(side any) string {
 		return "Sell"
 	}
 	return "Buy"
+}
+
+// execWord returns an ExecType of FIX 4.4 in FIX's words; one that is not of a fill stays as it is.
+func execWord(execType string) string {
+	switch execType {
+	case "F":
+		return "Trade"
+	case "G":
+		return "Trade correct"
+	case "H":
+		return "Trade cancel"
+	}
+	return execType
 }
 
 // stateClass is the look of a state: its words always stand beside the colour.

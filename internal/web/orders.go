@@ -88,14 +88,15 @@ func (s *Server) orders(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if r.Header.Get(fragmentHeader) == "order-rows" {
-		return s.show(w, r, view{Name: "orders", Body: page})
+		return s.show(w, r, view{Name: "orders", Parts: map[string]any{"order-rows": page}})
 	}
 	body, err := s.ordersBody(ctx, l, userOf(r))
 	if err != nil {
 		return err
 	}
 	body.Rows = page
-	return s.show(w, r, view{Name: "orders", Title: "Orders of " + l.run, Section: "orders", Run: l.run, Body: body})
+	return s.show(w, r, view{Name: "orders", Title: "Orders of " + l.run, Section: "orders", Run: l.run, Body: body,
+		Parts: map[string]any{"orders-sum": body}})
 }
 
 func (s *Server) ordersBody(ctx context.Context, l list, user *User) (ordersBody, error) {
@@ -247,7 +248,8 @@ func (s *Server) order(w http.ResponseWriter, r *http.Request) error {
 	if r.Header.Get(fragmentHeader) != "" { // in the side panel, whose script knows the list's address
 		b.Close = runPath(b.Run) + "/orders"
 	}
-	return s.show(w, r, view{Name: "order", Title: "Order " + string(b.ID), Section: "orders", Run: b.Run, Body: b})
+	return s.show(w, r, view{Name: "order", Title: "Order " + string(b.ID), Section: "orders", Run: b.Run, Body: b,
+		Parts: map[string]any{"order-panel": b}})
 }
 
 func (s *Server) orderBody(ctx context.Context, run string, id orders.ID, user *User) (*orderBody, error) {

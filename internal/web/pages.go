@@ -25,7 +25,8 @@ var assetFiles embed.FS
 // fragmentHeader is set by the script of the pages where it wants one part of a page, by name.
 const fragmentHeader = "Daybreak-Fragment"
 
-// view is what a handler shows: the template Name, or a fragment of it, over Body.
+// view is what a handler shows: the template Name over Body. Parts are those of it that its script may
+// load again, with their data.
 type view struct {
 	Status  int // 0 means 200
 	Name    string
@@ -33,6 +34,7 @@ type view struct {
 	Section string // of the navigation
 	Run     string // the run that the navigation leads to
 	Body    any
+	Parts   map[string]any
 }
 
 // shell is what the layout knows.
@@ -80,8 +82,8 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, v view) error {
 		return fmt.Errorf("no page named %s", v.Name)
 	}
 	name, data := "layout", v.Body
-	if fragment := r.Header.Get(fragmentHeader); fragment != "" && set.Lookup("part-"+fragment) != nil && v.Status == 0 {
-		name = "part-" + fragment
+	if part, ok := v.Parts[r.Header.Get(fragmentHeader)]; ok {
+		name, data = "part-"+r.Header.Get(fragmentHeader), part
 	} else {
 		data = shell{view: v, User: userOf(r), Dev: s.config.DevLogin, Flash: s.sessions.told(r),
 			Build: s.config.Build, Next: r.URL.RequestURI(), Since: s.hub.lastID()}

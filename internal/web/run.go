@@ -72,10 +72,10 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	user := userOf(r)
-	return s.show(w, r, view{Name: "run", Title: "Run " + overview.Run.ID, Section: "run", Run: overview.Run.ID, Body: runBody{
-		Run: overview.Run, Live: s.liveOf(overview), Details: detailsOf(overview.Run.ID, d), Hours: hoursOf(overview.Run.Session),
-		MaySend: user.Role >= PM, MadeByMe: user.Name == overview.Run.Maker,
-	}})
+	body := runBody{Run: overview.Run, Live: s.liveOf(overview), Details: detailsOf(overview.Run.ID, d),
+		Hours: hoursOf(overview.Run.Session), MaySend: user.Role >= PM, MadeByMe: user.Name == overview.Run.Maker}
+	return s.show(w, r, view{Name: "run", Title: "Run " + overview.Run.ID, Section: "run", Run: overview.Run.ID, Body: body,
+		Parts: map[string]any{"run-details": body.Details}})
 }
 
 func hoursOf(day market.Day) []hours {

@@ -31,6 +31,25 @@ func (s *site) get(client *http.Client, path string) (int, string) {
 	return s.read(answer)
 }
 
+// part returns one part of a page, as its script asks for it.
+func (s *site) part(client *http.Client, path, name string) string {
+	s.t.Helper()
+	request, err := http.NewRequest(http.MethodGet, s.url+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	request.Header.Set("Daybreak-Fragment", name)
+	answer, err := client.Do(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	status, text := s.read(answer)
+	if status != http.StatusOK || strings.Contains(text, "<html") {
+		s.t.Fatalf("GET %s of %s = %d, want 200 and a part of it\n%s", name, path, status, text)
+	}
+	return text
+}
+
 // post returns the status and text of the answer to a form, and where it leads.
 func (s *site) post(client *http.Client, path string, form url.Values) (status int, text, to string) {
 	s.t.Helper()
@@ -79,7 +98,7 @@ func TestPagesOfAMorning(t *testing.T) {
 	all = all[:1] + "," + all[1:]
 	for path, wanted := range map[string][]string{
 		"/runs":                                  {testRun, "Mon 2020-03-16", "finished", "600"},
-		"/runs/" + testRun:                       {"600 of 600 households decided", "12 Parked", all, "07:00:00 EDT", "planted by the sample world: stale_price", "Losses harvested"},
+		"/runs/" + testRun:                       {"600 of 600 households decided", "Parked 12", all, "07:00:00 EDT", "planted by the sample world: stale_price", "Losses harvested"},
 		"/runs/" + testRun + "/orders":           {all + " match", "Approve all " + all, "Tax-loss harvest"},
 		"/runs/" + testRun + "/orders/" + order:  {"Sell", "VTI", "2018-05-04:VTI", "Weight", "Approve…"},
 		"/runs/" + testRun + "/orders?side=sell": {"Side Sell ×"},
@@ -274,7 +293,7 @@ func TestEveryOrderOnce(t *testing.T) {
 				var got, back []string
 				last, pages := "", 0
 				for next := address; next != ""; pages++ {
-					_, page := s.get(eve, next)
+					page := s.part(eve, next, "order-rows")
 					for _, m := range row.FindAllStringSubmatch(page, -1) {
 						got = append(got, m[1])
 					}
@@ -284,7 +303,7 @@ func TestEveryOrderOnce(t *testing.T) {
 					t.Errorf("%s: %d rows over %d pages, want %d in order", address, len(got), pages, len(want))
 				}
 				for prev := link(last, "prev"); prev != ""; {
-					_, page := s.get(eve, prev)
+					page := s.part(eve, prev, "order-rows")
 					var ids []string
 					for _, m := range row.FindAllStringSubmatch(page, -1) {
 						ids = append(ids, m[1])
@@ -553,10 +572,10 @@ func (s *site) next(events <-chan streamed, kind string) streamed {
 // fill records an execution of an approved order, as the consumer of fills does, at an offset.
 func (s *site) fill(order string, offset int) {
 	s.t.Helper()
-	s.exec(`INSERT INTO execution (household, version, key, exec_type, order_id, run, account, symbol, side, quantity, price, commission, currency,
-			fx, fx_day, trade_date, settle_date, broker_time, effective, source_partition, source_offset)
-		SELECT household, 100 + $2, id || '/' || $2, 'F', id, run, account, symbol, side, quantity, price, 0, currency, 1, session, session, session,
-			'2020-03-16 13:30:00+00'::timestamptz + $2 * interval '1 second', true, 1, $2
+	s.exec(`INSERT INTO execution (household, version, key, exec_type, order_id, run, account, symbol, side, quantity, price, commission, fees, currency,
+			fx, fx_day, trade_date, settle_date, broker_time, effective, source_partition, source_offset, venue, note)
+		SELECT household, 100 + $2, id || '/' || $2, 'F', id, run, account, symbol, side, quantity, price, 0, 0, currency, 1, session, session, session,
+			'2020-03-16 13:30:00+00'::timestamptz + $2 * interval '1 second', true, 1, $2, 'XNYS', ''
 		FROM trade_order WHERE id = $1`, order, offset)
 	s.exec("UPDATE trade_order SET state = 'Filled', sent = now(), cum_qty = order_qty, leaves_qty = 0 WHERE id = $1", order)
 	s.exec("UPDATE stream_offset SET next_offset = $1, applied = applied + 1, last_record = now() WHERE topic = 'daybreak.fills' AND partition = 1", offset+1)

@@ -9,13 +9,14 @@ CREATE INDEX decision_parked ON decision (run, household) WHERE outcome = 'parke
 CREATE INDEX execution_time ON execution (broker_time, key);
 CREATE INDEX execution_source ON execution (source_partition, source_offset);
 CREATE INDEX execution_account ON execution (account, broker_time);
+CREATE INDEX audit_subject ON audit (subject, id);
 
 -- An order as a person sees it: review_state says where it stands on its way to the broker, and
 -- what FIX says once it is there.
 CREATE VIEW order_review AS
 SELECT o.run, o.id, o.household, h.region, o.account, o.symbol, o.side, o.quantity, o.limit_price, o.currency, o.price,
        o.price_day, o.fx, o.notional, o.account_currency, o.value, o.lots, o.waits_for, o.reason, o.numbers, o.book_version,
-       o.content_hash, o.order_qty, o.cum_qty, o.leaves_qty, o.exception, o.held_by, o.sent, a.approval,
+       o.content_hash, o.order_qty, o.cum_qty, o.leaves_qty, o.exception, o.exception_detail, o.held_by, o.sent, a.approval,
        CASE
            WHEN o.state <> 'Proposed' THEN o.state
            WHEN o.exception <> '' THEN 'Flagged'
@@ -55,4 +56,4 @@ END;
 DROP FUNCTION orders_matching;
 DROP VIEW order_review;
 DROP INDEX trade_order_by_notional, trade_order_by_symbol, trade_order_by_account, account_decision_account,
-    decision_parked, execution_time, execution_source, execution_account;
+    decision_parked, execution_time, execution_source, execution_account, audit_subject;

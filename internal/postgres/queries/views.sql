@@ -153,7 +153,7 @@ ORDER BY facet, place;
 SELECT o.run, o.id, o.household, o.region, o.account, o.symbol, coalesce(s.name, '') AS name, o.side, o.quantity, o.currency,
        o.price, o.price_day, o.notional, o.account_currency, o.value, o.reason, o.numbers, o.review_state AS state, o.exception,
        o.held_by, o.order_qty, o.cum_qty, o.leaves_qty, o.lots, o.waits_for, o.book_version, o.content_hash, o.fx,
-       o.limit_price, o.sent
+       o.limit_price, o.exception_detail, o.sent
 FROM order_review o
 LEFT JOIN security s ON s.symbol = o.symbol
 WHERE o.run = $1 AND o.id = $2;
@@ -165,7 +165,7 @@ JOIN approval a ON a.id = ao.approval
 WHERE ao.run = $1 AND ao.order_id = $2;
 
 -- name: ViewOrderExecutions
-SELECT household, version, key, exec_type, order_id, run, account, symbol, side, quantity, price, commission, currency,
+SELECT household, version, key, exec_type, order_id, run, account, symbol, side, quantity, price, commission, fees, currency,
        trade_date, settle_date, broker_time, effective, source_partition, source_offset
 FROM execution
 WHERE order_id = $1
@@ -173,11 +173,12 @@ ORDER BY broker_time DESC, key DESC
 LIMIT $2;
 
 -- name: ViewHistory
-SELECT at, actor, action, detail
+-- Acts on an order: each names its run and, as long as there are few, its orders.
+SELECT at, actor, action, coalesce(detail ->> 'comment', '') AS comment
 FROM audit
-WHERE subject = $1
+WHERE subject = $1 AND (detail::jsonb -> 'ids') ? $2
 ORDER BY id DESC
-LIMIT $2;
+LIMIT $3;
 
 -- name: ViewAccountDecisions
 SELECT run, household, outcome, reason, numbers, currency, value, cash_before, cash_after, drift_before, drift_after,
@@ -222,7 +223,7 @@ ORDER BY o.run DESC, o.side DESC, o.symbol
 LIMIT $2;
 
 -- name: ViewAccountExecutions
-SELECT household, version, key, exec_type, order_id, run, account, symbol, side, quantity, price, commission, currency,
+SELECT household, version, key, exec_type, order_id, run, account, symbol, side, quantity, price, commission, fees, currency,
        trade_date, settle_date, broker_time, effective, source_partition, source_offset
 FROM execution
 WHERE account = $1
@@ -242,7 +243,7 @@ WHERE household = $1 AND closed IS NULL
 ORDER BY opened, id;
 
 -- name: ViewFills
-SELECT household, version, key, exec_type, order_id, run, account, symbol, side, quantity, price, commission, currency,
+SELECT household, version, key, exec_type, order_id, run, account, symbol, side, quantity, price, commission, fees, currency,
        trade_date, settle_date, broker_time, effective, source_partition, source_offset
 FROM execution
 ORDER BY broker_time DESC, key DESC
@@ -256,11 +257,11 @@ SELECT partition, next_offset AS next FROM stream_offset WHERE topic = $1 ORDER 
 -- Executions past a reader's marks, and of partitions that it has no mark of, in the order of the
 -- stream; at most $3 of each partition.
 SELECT e.household, e.version, e.key, e.exec_type, e.order_id, e.run, e.account, e.symbol, e.side, e.quantity, e.price,
-       e.commission, e.currency, e.trade_date, e.settle_date, e.broker_time, e.effective, e.source_partition, e.source_offset
+       e.commission, e.fees, e.currency, e.trade_date, e.settle_date, e.broker_time, e.effective, e.source_partition, e.source_offset
 FROM stream_offset o
 LEFT JOIN unnest($1::integer[], $2::bigint[]) AS m (partition, next) ON m.partition = o.partition
 CROSS JOIN LATERAL (
-    SELECT household, version, key, exec_type, order_id, run, account, symbol, side, quantity, price, commission, currency,
+    SELECT household, version, key, exec_type, order_id, run, account, symbol, side, quantity, price, commission, fees, currency,
            trade_date, settle_date, broker_time, effective, source_partition, source_offset
     FROM execution
     WHERE source_partition = o.partition AND source_offset >= coalesce(m.next, 0)

@@ -121,6 +121,13 @@
     if (active) $(`tr[data-id="${CSS.escape(active)}"] [data-open]`, grid)?.focus({ preventScroll: true });
   };
 
+  // align brings the first row that is seen wholly below the head of the table.
+  const align = () => {
+    const edge = $('thead', grid).getBoundingClientRect().bottom;
+    const row = $$('tr[data-id]', grid).find((r) => r.getBoundingClientRect().bottom > edge + 1);
+    if (row) grid.scrollTop += Math.min(row.getBoundingClientRect().top - edge, 0);
+  };
+
   if (grid) {
     grid.addEventListener('scroll', extend, { passive: true });
     grid.addEventListener('change', (e) => {
@@ -138,7 +145,9 @@
     });
     dress();
     extend();
-    $('tr.open', grid)?.scrollIntoView({ block: 'nearest' });
+    const open = $('tr.open', grid);
+    if (open) grid.scrollTop += open.getBoundingClientRect().top - grid.getBoundingClientRect().top - grid.clientHeight / 2;
+    align();
   }
 
   // --- Side panel ---
@@ -221,17 +230,14 @@
     to.focus({ preventScroll: true });
     current = to.closest('tr');
     current.scrollIntoView({ block: 'nearest' });
-    if (grid) { // the head of the table covers the first row
-      const hidden = $('thead', grid).getBoundingClientRect().bottom - current.getBoundingClientRect().top;
-      if (hidden > 0) grid.scrollTop -= hidden;
-    }
+    if (grid) align();
   };
   const go = { r: run ? `/runs/${run}` : '/', o: run ? `/runs/${run}/orders` : '/', f: '/fills' };
   const keys = {
     j: () => move(1),
     k: () => move(-1),
     x: () => $('input[type=checkbox]', document.activeElement?.closest?.('tr') || current || document.createElement('i'))?.click(),
-    a: () => { if (chosen.size) $('#pick').requestSubmit(); else $('#approve-all:not(.off)')?.click(); },
+    a: () => { if (chosen.size) $('#pick').requestSubmit(); else $('#approve-all')?.click(); },
     '/': () => { $('#find').focus(); $('#find').select(); },
     '?': () => help.showModal(),
     g: () => { prefix = 'g'; setTimeout(() => { prefix = ''; }, 1200); },
