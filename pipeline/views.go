@@ -172,7 +172,7 @@ type OrderDetail struct {
 	ExceptionDetail string
 	Sent            *time.Time
 	Approval        *Approved        `db:"-"`
-	Account         *AccountDecision `db:"-"`
+	Decision        *AccountDecision `db:"-"`
 	Executions      []ExecutionRow   `db:"-"`
 	History         []AuditRow       `db:"-"`
 }

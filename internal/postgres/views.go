@@ -166,7 +166,7 @@ func (db *DB) Order(ctx context.Context, run string, id orders.ID) (pipeline.Ord
 		o.Approval = &approvals[0]
 	}
 	if len(decisions) > 0 {
-		o.Account = &decisions[0]
+		o.Decision = &decisions[0]
 	}
 	return o, nil
 }

@@ -82,7 +82,7 @@ func price(d money.Dec) string { return grouped(trimmed(d.Fixed(4), 2)) }
 func shares(d money.Dec) string { return grouped(trimmed(d.Fixed(4), 0)) }
 
 // percent writes a share of one as a percentage with two places.
-func percent(d money.Dec) string { return grouped(d.Mul(hundred).Fixed(2)) + " %" }
+func percent(d money.Dec) string { return grouped(d.Mul(hundred).Fixed(2)) + "\u00a0%" }
 
 var hundred = money.FromInt(100)
 

@@ -26,8 +26,8 @@ func TestNumbersInWords(t *testing.T) {
 		{"shares in parts", shares(dec("3.1250")), "3.125"},
 		{"price two places", price(dec("33.25")), "33.25"},
 		{"price four places", price(dec("0.12345")), "0.1234"}, // half to even
-		{"percent", percent(dec("0.08125")), "8.12 %"},
-		{"percent below zero", percent(dec("-0.5")), "−50.00 %"},
+		{"percent", percent(dec("0.08125")), "8.12\u00a0%"},
+		{"percent below zero", percent(dec("-0.5")), "−50.00\u00a0%"},
 		{"money", string(amount(dec("-12.5"), "CAD")), `<span class="money">−12.50&nbsp;<span class="ccy">CAD</span></span>`},
 		{"money of markup", string(amount(dec("1"), "<b>")), `<span class="money">1.00&nbsp;<span class="ccy">&lt;b&gt;</span></span>`},
 		{"seconds", duration(9500 * time.Millisecond), "9.5 s"},
@@ -62,7 +62,7 @@ func TestReasonsInWords(t *testing.T) {
 		t.Errorf("reasonTitle(unknown) = %q, want words", got)
 	}
 	got := facts(map[string]string{"held": "0.231", "amount": "50", "class": "us_equity", "by": "a_1"}, "US", "USD")
-	for i, want := range []fact{{"Amount", "50.00 USD"}, {"In account", "a_1"}, {"Asset class", "us equity"}, {"Weight held", "23.10 %"}} {
+	for i, want := range []fact{{"Amount", "50.00 USD"}, {"In account", "a_1"}, {"Asset class", "us equity"}, {"Weight held", "23.10\u00a0%"}} {
 		if got[i] != want {
 			t.Errorf("facts()[%d] = %v, want %v", i, got[i], want)
 		}

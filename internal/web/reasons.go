@@ -23,8 +23,8 @@ var reasons = map[string]words{
 	// trades
 	"HARVEST":        {"Tax-loss harvest", "Realises a loss of {loss} on a cost of {cost}, worth about {tax_value} in tax; held instead: {replacement}. Not to be bought back through {until}."},
 	"REPLACE":        {"Replacement", "Bought instead of {instead_of}, which is sold at a loss, so that the exposure stays."},
-	"REBALANCE_SELL": {"Over target", "{class} is {held} of the account and should be {wanted}; the band is ± {band}."},
-	"REBALANCE_BUY":  {"Under target", "{class} is {held} of the account and should be {wanted}; the band is ± {band}."},
+	"REBALANCE_SELL": {"Over target", "{class} is {held} of the account and should be {wanted}; the band is ± {band}."},
+	"REBALANCE_BUY":  {"Under target", "{class} is {held} of the account and should be {wanted}; the band is ± {band}."},
 	"RAISE_CASH":     {"Raise cash", "Sold for cash that the account needs; {class} is {held} of it and should be {wanted}."},
 	"FUND_PURCHASES": {"Fund purchases", "Pays for purchases of other classes; {class} is {held} of the account, above its {wanted}, inside its band."},
 	"INVEST_CASH":    {"Invest cash", "Puts cash above its target to work; {class} is {held} of the account and should be {wanted}."},

@@ -100,7 +100,7 @@ func TestPagesOfAMorning(t *testing.T) {
 		"/runs":                                  {testRun, "Mon 2020-03-16", "finished", "600"},
 		"/runs/" + testRun:                       {"600 of 600 households decided", "Parked 12", all, "07:00:00 EDT", "planted by the sample world: stale_price", "Losses harvested"},
 		"/runs/" + testRun + "/orders":           {all + " match", "Approve all " + all, "Tax-loss harvest"},
-		"/runs/" + testRun + "/orders/" + order:  {"Sell", "VTI", "2018-05-04:VTI", "Weight", "Approve…"},
+		"/runs/" + testRun + "/orders/" + order:  {"Sell", "VTI", "2018-05-04:VTI", "The account", "Weight", "Approve…"},
 		"/runs/" + testRun + "/orders?side=sell": {"Side Sell ×"},
 		"/runs/" + testRun + "/approve?side=buy": {`side == "buy"`},
 		"/runs/" + testRun + "/submit":           {"No approved order waits to be sent."},
