@@ -2,7 +2,7 @@
 
 GO          ?= go
 STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
-DATA        ?= .daybreak
+DATA        ?=
 ARGS        ?=
 
 # Packages whose tests use a database or a broker: run again with a real Kafka and the other PostgreSQL.
@@ -16,8 +16,8 @@ help: ## list the targets
 demo: ## a whole trading day in a temporary directory; ARGS="--households 500"
 	$(GO) run ./cmd/daybreak demo $(ARGS)
 
-up: ## everything on this machine, pages on 127.0.0.1:8080; DATA=DIR keeps it (.daybreak)
-	$(GO) run ./cmd/daybreak up --data $(DATA) $(ARGS)
+up: ## everything on this machine, pages on 127.0.0.1:8080; DATA=DIR says where it is kept
+	$(GO) run ./cmd/daybreak up $(if $(DATA),--data $(DATA)) $(ARGS)
 
 build: ## bin/daybreak
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o bin/daybreak ./cmd/daybreak

@@ -87,8 +87,8 @@ func (a *Attachment) Release() error { return a.users.release() }
 // Attach finds the live owner of the installation in dir. It returns nil where there is none, also
 // where a killed one left its run.json; it waits for one that is just starting.
 func Attach(ctx context.Context, dir string) (*Attachment, error) {
-	if _, err := os.Stat(filepath.Join(dir, lockName)); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+	if _, err := os.Stat(filepath.Join(dir, lockName)); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil, nil // Start says what is wrong with a file
 	}
 	users, err := lockFile(ctx, filepath.Join(dir, usersName), shared)
 	if err != nil {
