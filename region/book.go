@@ -60,6 +60,7 @@ type Movement struct {
 	Account   portfolio.AccountID `json:"account"`
 	Symbol    market.Symbol       `json:"symbol"`
 	Day       market.Day          `json:"day"`                 // tax day
+	Until     market.Day          `json:"until,omitzero"`      // of a sale: last day on which an event can still change its outcome
 	Sheltered bool                `json:"sheltered,omitempty"` // of the account
 	Shares    money.Rat           `json:"shares"`              // today's units
 	Amount    money.Dec           `json:"amount"`              // home currency: cost of a purchase, or the loss before any denial, positive

@@ -144,6 +144,7 @@ func (f *fold) matchedStep(i int) {
 	if k := f.match.dayOf[i]; k >= 0 && f.match.days[k].at == int32(i) {
 		f.enterPool(&f.match.days[k])
 	}
+	f.remember(i)
 }
 
 // moveSeats books the shares of an event, and the pools of sheltered accounts.

@@ -312,10 +312,14 @@ func (f *fold) averageStep(i int) {
 	default:
 		f.distribute(i)
 	}
-	if f.trace && st.unit >= 0 {
+	f.remember(i)
+}
+
+// remember notes for After the pool that an event touched.
+func (f *fold) remember(i int) {
+	if st := &f.steps[i]; f.trace && st.unit >= 0 {
 		u := &f.units[st.unit]
-		shares := f.today(f.seats[st.seat].factor, u.Shares)
-		f.after = append(f.after, left{int32(i), st.unit, shares, u.Cost})
+		f.after = append(f.after, left{int32(i), st.unit, f.today(0, u.Shares), u.Cost})
 	}
 }
 

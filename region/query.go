@@ -145,7 +145,7 @@ func (b *Book) LossSales(property string, from, to market.Day) []Movement {
 		if s.Day < from || s.Day > to || loss.IsZero() {
 			continue
 		}
-		all = append(all, Movement{Event: s.Event, Owner: s.Owner, Account: s.Account, Symbol: s.Symbol, Day: s.Day,
+		all = append(all, Movement{Event: s.Event, Owner: s.Owner, Account: s.Account, Symbol: s.Symbol, Day: s.Day, Until: s.Until,
 			Shares: s.Shares.Mul(f.since(int(f.saleAt[i]), len(f.events))), Amount: loss})
 	}
 	return all
