@@ -178,7 +178,8 @@ type Weighed struct {
 }
 
 // Drift returns half the sum of |held − wanted| over the classes, as a share of value: 0 where
-// all is as wanted, 1 where nothing is. It is 0 where value is not positive.
+// all is as wanted, 1 where nothing is, also where open orders take more cash than there is. It is 0
+// where value is not positive.
 func Drift(classes []Weighed, value money.Dec) money.Dec {
 	if value.Sign() <= 0 {
 		return money.Zero
@@ -187,7 +188,7 @@ func Drift(classes []Weighed, value money.Dec) money.Dec {
 	for _, c := range classes {
 		sum = sum.Add(c.Held.Sub(c.Wanted).Abs())
 	}
-	return sum.MulDiv(half, value)
+	return money.Min(money.One, sum.MulDiv(half, value))
 }
 
 var half = money.FromUnits(5, 1)

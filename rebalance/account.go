@@ -177,8 +177,11 @@ func (a *account) drift() money.Dec {
 // projected returns the cash once open orders are done.
 func (a *account) projected() money.Dec { return a.cash.Sub(a.reserved).Add(a.pending) }
 
-// need returns the cash that must be left, open orders to buy included.
-func (a *account) need() money.Dec { return a.policy.WithdrawalCash.Add(a.reserved) }
+// need returns the cash that must be left: the withdrawal, and what open orders to buy will take
+// beyond what open orders to sell will bring.
+func (a *account) need() money.Dec {
+	return a.policy.WithdrawalCash.Add(money.Max(money.Zero, a.reserved.Sub(a.pending)))
+}
 
 // find returns the hold of a symbol.
 func (a *account) find(symbol market.Symbol) (*hold, bool) {

@@ -29,17 +29,25 @@ func (h *house) buyable(a *account, symbol market.Symbol) (*hold, Reason, bool) 
 }
 
 // buy buys up to amount of a sleeve and returns what that costs: the first of its members that may
-// be bought, or nothing, with the reason noted for each that may not.
+// be bought, or nothing.
 func (h *house) buy(a *account, number int, amount money.Dec, why Reason) money.Dec {
-	for _, symbol := range a.mix.Sleeves[number].Members {
-		o, reason, ok := h.buyable(a, symbol)
-		if !ok {
-			a.block(reason)
-			continue
-		}
+	if o, ok := h.primary(a, number); ok {
 		return h.purchase(a, o, amount, why)
 	}
 	return money.Zero
+}
+
+// primary returns the first member of a sleeve that may be bought, and notes why those before it
+// may not.
+func (h *house) primary(a *account, number int) (*hold, bool) {
+	for _, symbol := range a.mix.Sleeves[number].Members {
+		o, reason, ok := h.buyable(a, symbol)
+		if ok {
+			return o, true
+		}
+		a.block(reason)
+	}
+	return nil, false
 }
 
 // purchase buys up to amount of one security, cut to tradable shares, and returns what that costs.

@@ -1,6 +1,7 @@
 package rebalance_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -223,4 +224,42 @@ func shuffled[T any](r *rand.Rand, all []T) []T {
 	all = slices.Clone(all)
 	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all
+}
+
+// TestPlanReplays plans from inputs that were written as JSON, and from a checkpoint of the tax
+// book in place of its events: the plan is the same bytes.
+func TestPlanReplays(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		want := bytesOf(t, w.in, w.market)
+		rules, err := region.Load(w.region)
+		if err != nil {
+			t.Fatalf("Load = %v", err)
+		}
+		book, err := region.Fold(rules, region.ScopeOf(w.in.Household, w.market.Identical()), region.Checkpoint{}, w.in.Events)
+		if err != nil {
+			t.Fatalf("Fold = %v", err)
+		}
+		folded := w.in
+		folded.Tax, folded.Events = book.Checkpoint(w.day-1), nil
+		for _, in := range []rebalance.Input{w.in, folded} {
+			var again rebalance.Input
+			var m market.Snapshot
+			roundTrip(t, in, &again)
+			roundTrip(t, w.market, &m)
+			if got := bytesOf(t, again, &m); got != want {
+				t.Errorf("Plan(read again) = %s, want %s", got, want)
+			}
+		}
+	})
+}
+
+func roundTrip(t *rapid.T, from, to any) {
+	text, err := json.Marshal(from)
+	if err != nil {
+		t.Fatalf("Marshal = %v", err)
+	}
+	if err := json.Unmarshal(text, to); err != nil {
+		t.Fatalf("Unmarshal = %v", err)
+	}
 }

@@ -138,12 +138,14 @@ func (h *house) buyWish(a *account, w wish, floor money.Dec) {
 	h.buy(a, w.sleeve, amount, Reason{Code: w.code, Numbers: sleeveNumbers(s, a)})
 }
 
-// fund sells sleeves above their targets, inside their bands, for what the purchases cost beyond
-// the cash at hand.
+// fund sells sleeves above their targets, inside their bands, for what those purchases that nothing
+// bars cost beyond the cash at hand.
 func (h *house) fund(a *account, purchases []wish, floor money.Dec) {
 	var cost money.Dec
 	for _, w := range purchases {
-		cost = cost.Add(w.amount)
+		if _, ok := h.primary(a, w.sleeve); ok {
+			cost = cost.Add(w.amount)
+		}
 	}
 	missing := cost.Sub(h.budget(a, floor))
 	for _, w := range a.above(FundPurchases) {

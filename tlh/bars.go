@@ -72,8 +72,9 @@ func NewBars(book *region.Book, windowDays int, locks []Lock, open []portfolio.O
 }
 
 // Purchase returns what forbids any account of the household to buy the property on a tax day: a
-// loss that this run takes, a lock, or a loss realised at most a window of days ago. The last day
-// of a lock and of a window is forbidden, the day after is not.
+// loss that this run takes, a lock, or a loss realised at most a window of days ago of which
+// something is left to deny. The last day of a lock and of a window is forbidden, the day after is
+// not.
 func (b *Bars) Purchase(property string, day market.Day) (Bar, bool) {
 	if l, ok := b.sold[property]; ok {
 		return lockBar(l), true
@@ -82,6 +83,7 @@ func (b *Bars) Purchase(property string, day market.Day) (Bar, bool) {
 		return lockBar(l), true
 	}
 	sales := b.book.LossSales(property, day-b.windowDays, day+b.windowDays)
+	sales = slices.DeleteFunc(sales, func(m region.Movement) bool { return m.Until < day })
 	if len(sales) == 0 {
 		return Bar{}, false
 	}
