@@ -205,8 +205,8 @@ func (db *DB) notify(ctx context.Context, channel, payload string) error {
 }
 
 // Listen calls wake for each notification on the channels until ctx ends. It holds one connection
-// of the pool, and takes another one where that is lost, after a second; wake is then called with
-// an empty channel, since notifications may have been missed.
+// of the pool, and takes another one where that is lost, after a second. Each time that it begins to
+// listen it calls wake with an empty channel, since what was notified before may have been missed.
 func (db *DB) Listen(ctx context.Context, channels []string, wake func(channel, payload string)) error {
 	for ctx.Err() == nil {
 		err := db.listenOnce(ctx, channels, wake)
@@ -218,7 +218,6 @@ func (db *DB) Listen(ctx context.Context, channels []string, wake func(channel, 
 		case <-time.After(time.Second):
 		}
 		_ = err // the connection was lost: the next round makes a new one, or the reader of the pool reports
-		wake("", "")
 	}
 	return nil
 }
@@ -237,6 +236,7 @@ func (db *DB) listenOnce(ctx context.Context, channels []string, wake func(chann
 			return err
 		}
 	}
+	wake("", "")
 	for {
 		n, err := conn.Conn().WaitForNotification(ctx)
 		if err != nil {

@@ -1,14 +1,17 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"strconv"
 	"strings"
 	"time"
 
+	"daybreak/fills"
 	"daybreak/market"
 	"daybreak/money"
+	"daybreak/pipeline"
 )
 
 // zone is whose clock the pages show: both exchanges keep the same one.
@@ -24,7 +27,7 @@ func mustCalendar(name string) *market.Exchange {
 
 // formats are the functions that templates write values with.
 var formats = template.FuncMap{
-	"count": count, "money": amount, "price": price, "shares": shares, "percent": percent, "when": when, "clock": clock, "hour": hour, "kind": execWord,
+	"count": count, "money": amount, "price": price, "shares": shares, "percent": percent, "when": when, "clock": clock, "hour": hour, "kind": execWord, "reversed": isReversed, "home": homeCurrency,
 	"day": longDay, "duration": duration, "short": short, "stateClass": stateClass, "reason": reasonTitle,
 	"explain": explain, "facts": facts, "sideWord": sideWord, "action": actionWords, "plural": plural, "asset": assetPath,
 	"dec": func(d money.Dec) string { return grouped(d.Fixed(2)) }, "isZero": money.Dec.IsZero, "share": share, "role": Role.String,
@@ -162,18 +165,21 @@ func sideWord(side any) string {
 	return "Buy"
 }
 
-// execWord returns an ExecType of FIX 4.4 in FIX's words; one that is not of a fill stays as it is.
-func execWord(execType string) string {
-	switch execType {
-	case "F":
-		return "Trade"
-	case "G":
-		return "Trade correct"
-	case "H":
-		return "Trade cancel"
-	}
-	return execType
+// execWords are the types of execution reports in FIX 4.4's words.
+var execWords = map[fills.ExecType]string{
+	fills.New: "New", fills.DoneForDay: "Done for day", fills.Canceled: "Canceled", fills.PendingCancel: "Pending cancel",
+	fills.Rejected: "Rejected", fills.PendingNew: "Pending new", fills.Expired: "Expired",
+	fills.Trade: "Trade", fills.TradeCorrect: "Trade correct", fills.TradeCancel: "Trade cancel",
 }
+
+// execWord returns the words of a type; one without words stays as it is.
+func execWord(execType string) string {
+	return cmp.Or(execWords[fills.ExecType(execType)], execType)
+}
+
+// isReversed reports whether an execution moved shares and was taken back since; reports that only
+// tell a state never move any.
+func isReversed(e pipeline.ExecutionRow) bool { return !e.Effective && e.Quantity.Sign() > 0 }
 
 // stateClass is the look of a state: its words always stand beside the colour.
 func stateClass(state any) string {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"daybreak/market"
@@ -181,9 +182,13 @@ func detailsOf(run string, d pipeline.RunDetails) details {
 	codes := regionCodes(d)
 	v := details{
 		Run: run, Regions: d.Regions, Codes: codes, Drift: drawDrift(d.Drift), Before: s.DriftBefore, After: s.DriftAfter,
-		Accounts: s.Accounts, Parked: d.Parked, MoreFault: int64(max(s.Parked-len(d.Parked), 0)), Orders: s.Orders,
+		Accounts: s.Accounts, MoreFault: int64(max(s.Parked-len(d.Parked), 0)), Orders: s.Orders,
 		Reasons: reasonLines(s.ByReason, codes), NotTraded: reasonLines(s.NotTraded, codes),
 		Skipped: reasonLines(d.Skipped, codes), Faults: reasonLines(s.ParkedReasons, codes),
+	}
+	v.Parked = slices.Clone(d.Parked)
+	for i, p := range v.Parked { // the reason stands beside it
+		v.Parked[i].Detail = strings.ReplaceAll(p.Detail, p.Reason+": ", "")
 	}
 	for i := range v.Reasons {
 		l := list{run: run, sort: pipeline.ByNotional, down: true}

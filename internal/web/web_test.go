@@ -587,6 +587,7 @@ func TestEvents(t *testing.T) {
 	s := open(t, true)
 	eve := s.as("eve")
 	events := s.stream(eve, "")
+	s.next(events, "reload") // the server has begun to listen
 	s.exec("SELECT pg_notify('daybreak_run', $1)", testRun)
 	first := s.next(events, "run")
 	if !strings.Contains(first.data, `"run":"`+testRun+`"`) || !strings.Contains(first.data, "households decided") {
@@ -598,6 +599,14 @@ func TestEvents(t *testing.T) {
 	if !strings.Contains(fill.data, order) || !strings.Contains(fill.data, `"count":1`) {
 		t.Errorf("the fill's event holds %s, want order %s", fill.data, order)
 	}
+	s.exec(`INSERT INTO execution SELECT household, 99, 'new', '0', refers, order_id, run, account, symbol, side, 0, 0, 0, 0, currency, fx, fx_day,
+		trade_date, settle_date, venue, broker_time, note, lots, false, 1, 99 FROM execution`)
+	_, page := s.get(eve, "/fills")
+	if n := strings.Count(page, "data-key="); n != 1 {
+		t.Errorf("/fills shows %d rows, want the trade and not the report that the order is new", n)
+	}
+	_, page = s.get(eve, "/runs/"+testRun+"/orders/"+order)
+	s.mention("the order", page, "Trade", "New", "339 of 339 filled")
 	a, errA := strconv.ParseInt(first.id, 10, 64)
 	b, errB := strconv.ParseInt(fill.id, 10, 64)
 	if errA != nil || errB != nil || a >= b {

@@ -243,9 +243,11 @@ WHERE household = $1 AND closed IS NULL
 ORDER BY opened, id;
 
 -- name: ViewFills
+-- Reports that move shares: FIX's trade, trade correct and trade cancel.
 SELECT household, version, key, exec_type, order_id, run, account, symbol, side, quantity, price, commission, fees, currency,
        trade_date, settle_date, broker_time, effective, source_partition, source_offset
 FROM execution
+WHERE exec_type IN ('F', 'G', 'H')
 ORDER BY broker_time DESC, key DESC
 LIMIT $1;
 
@@ -264,7 +266,9 @@ CROSS JOIN LATERAL (
     SELECT household, version, key, exec_type, order_id, run, account, symbol, side, quantity, price, commission, fees, currency,
            trade_date, settle_date, broker_time, effective, source_partition, source_offset
     FROM execution
-    WHERE source_partition = o.partition AND source_offset >= coalesce(m.next, 0)
+    WHERE source_partition = o.partition
+      AND source_offset >= coalesce(m.next, 0)
+      AND exec_type IN ('F', 'G', 'H')
     ORDER BY source_offset
     LIMIT $3
 ) e

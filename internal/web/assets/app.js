@@ -256,12 +256,13 @@
   if (!body.dataset.since) return;
   const link = $('#link');
   const say = (text, look) => { if (link.textContent !== text) link.textContent = text; link.className = `link ${look}`; };
-  const liveParts = $$('[data-fragment="run-details"], [data-reload], #streams').map((p) => soon(3000, () => refresh(p)));
+  const liveParts = $$('[data-fragment="run-details"], [data-reload]').map((p) => soon(3000, () => refresh(p)));
   const grids = grid ? soon(1500, refreshGrid) : null;
   const panels = panel ? soon(1500, () => (panel.hidden ? null : refresh(panel).then(dressPanel))) : null;
   const moved = () => { liveParts.forEach((p) => p()); grids?.(); panels?.(); };
   const fills = $('#fills');
   const reloadFills = fills ? soon(1500, () => refresh(fills)) : null;
+  const streams = $('#streams') ? soon(1500, () => refresh($('#streams'))) : null;
   const fillsMax = 500;
 
   let last = body.dataset.since;
@@ -281,6 +282,7 @@
     });
     on('fills', (e) => {
       if (!fills) return;
+      streams?.();
       if (e.more) { reloadFills(); return; }
       const rows = $('#fill-rows');
       const have = new Set($$('tr', rows).map((r) => r.dataset.key));
