@@ -29,7 +29,7 @@ func (db *DB) UpdateBook(ctx context.Context, incoming []pipeline.Incoming, deci
 		if err := commitOffsets(ctx, tx, changes.Batch); err != nil {
 			return err
 		}
-		return saveFills(ctx, tx, changes)
+		return saveFills(ctx, tx, changes, l.known)
 	})
 }
 
@@ -46,11 +46,19 @@ type fillLoader struct {
 	accounts   []string // of positions, with symbols beside
 	symbols    []string
 	purses     []string // accounts
+	known      knownBalances
+}
+
+// knownBalances are the rows of positions and cash that were loaded.
+type knownBalances struct {
+	positions map[fills.Holding]bool
+	cash      map[fills.Purse]bool
 }
 
 func newFillLoader(incoming []pipeline.Incoming) *fillLoader {
 	l := &fillLoader{incoming: incoming, executions: map[portfolio.HouseholdID][]fills.Execution{}}
 	l.out.States = map[portfolio.HouseholdID]*fills.State{}
+	l.known = knownBalances{map[fills.Holding]bool{}, map[fills.Purse]bool{}}
 	held := map[fills.Holding]bool{}
 	for _, in := range incoming {
 		e := in.Execution
@@ -179,12 +187,14 @@ func (l *fillLoader) queueBalances(b *pgx.Batch) {
 	var shares money.Dec
 	l.queue(b, "FillPositions", []any{l.accounts, l.symbols}, []any{&h.Account, &h.Symbol, &shares}, func(s *fills.State) error {
 		s.Positions[h] = shares
+		l.known.positions[h] = true
 		return nil
 	})
 	var p fills.Purse
 	var amount money.Dec
 	l.queue(b, "FillCash", []any{l.purses}, []any{&p.Account, &p.Currency, &amount}, func(s *fills.State) error {
 		s.Cash[p] = amount
+		l.known.cash[p] = true
 		return nil
 	})
 }

@@ -20,11 +20,11 @@ import (
 
 // saveFills writes the changes of a batch: COPY for rows that are new, one statement over arrays for
 // each table whose rows change.
-func saveFills(ctx context.Context, tx pgx.Tx, c pipeline.FillChanges) error {
+func saveFills(ctx context.Context, tx pgx.Tx, c pipeline.FillChanges, known knownBalances) error {
 	if err := copyFills(ctx, tx, c); err != nil {
 		return err
 	}
-	w := newFillWriter(c)
+	w := newFillWriter(c, known)
 	b := &pgx.Batch{}
 	w.queueVersions(b)
 	if err := w.queueOrders(b); err != nil {
@@ -53,10 +53,11 @@ func executionRow(p fills.Posted, source pipeline.Record) []any {
 	if len(p.Lots) > 0 {
 		lots = p.Lots
 	}
+	// Plain strings: COPY plans a named type anew for each value.
 	return []any{
-		p.Household, p.Version, p.Key, p.Type, p.Refers, p.OrderID, p.Run, p.Account, p.Symbol, p.Side, p.Quantity, p.Price,
-		p.Commission, p.Fees, p.Currency, p.FX, p.FXDay, p.TradeDate, p.SettleDate, p.Venue, p.BrokerTime, p.Text, lots,
-		p.Effective, source.Partition, source.Offset,
+		string(p.Household), p.Version, p.Key, string(p.Type), p.Refers, string(p.OrderID), p.Run, string(p.Account), string(p.Symbol),
+		string(p.Side), p.Quantity, p.Price, p.Commission, p.Fees, string(p.Currency), p.FX, p.FXDay, p.TradeDate, p.SettleDate, p.Venue,
+		p.BrokerTime, p.Text, lots, p.Effective, source.Partition, source.Offset,
 	}
 }
 
@@ -69,11 +70,11 @@ func copyFills(ctx context.Context, tx pgx.Tx, c pipeline.FillChanges) error {
 		executions = append(executions, executionRow(f.Posted, c.Sources[i]))
 		for n, line := range f.Journal {
 			m := line.Move
-			journal = append(journal, []any{f.Posted.Household, f.Posted.Version, n, f.Posted.Key, line.Kind, line.Effective, c.Now,
-				m.From.Owner, m.From.Kind, m.To.Owner, m.To.Kind, m.Commodity, m.Amount})
+			journal = append(journal, []any{string(f.Posted.Household), f.Posted.Version, n, f.Posted.Key, line.Kind, line.Effective, c.Now,
+				m.From.Owner, string(m.From.Kind), m.To.Owner, string(m.To.Kind), m.Commodity, m.Amount})
 		}
 		if f.Tax != nil {
-			tax = append(tax, []any{f.Posted.Household, f.Posted.Version, 0, f.Tax.ID, f.Tax.Day, f.Tax})
+			tax = append(tax, []any{string(f.Posted.Household), f.Posted.Version, 0, f.Tax.ID, f.Tax.Day, f.Tax})
 		}
 	}
 	for _, t := range []struct {
@@ -109,6 +110,7 @@ type fillWriter struct {
 type holdingRow struct {
 	household portfolio.HouseholdID
 	amount    money.Dec
+	isKnown   bool // the book had a row of it before the batch
 }
 
 type lockKey struct {
@@ -116,7 +118,7 @@ type lockKey struct {
 	lock      fills.Lock
 }
 
-func newFillWriter(c pipeline.FillChanges) *fillWriter {
+func newFillWriter(c pipeline.FillChanges, known knownBalances) *fillWriter {
 	w := &fillWriter{changes: c, versions: map[string]int64{}, orders: map[string]fills.Order{},
 		positions: map[fills.Holding]holdingRow{}, cash: map[fills.Purse]holdingRow{}, locks: map[string]lockKey{}}
 	for _, r := range c.Results {
@@ -125,8 +127,8 @@ func newFillWriter(c pipeline.FillChanges) *fillWriter {
 		w.versions[string(h)] = f.Posted.Version
 		w.orders[f.Order.Run+"|"+string(f.Order.ID)] = f.Order
 		if f.Moved() {
-			w.positions[f.Holding] = holdingRow{h, f.Shares}
-			w.cash[f.Purse] = holdingRow{h, f.Cash}
+			w.positions[f.Holding] = holdingRow{h, f.Shares, known.positions[f.Holding]}
+			w.cash[f.Purse] = holdingRow{h, f.Cash, known.cash[f.Purse]}
 		}
 		for _, l := range f.Locks {
 			w.locks[string(h)+"|"+l.Property+"|"+string(l.Order)+"|"+l.Run] = lockKey{h, l}
@@ -185,24 +187,45 @@ func jsonTexts(lots [][]rebalance.TradeLot) ([]*string, error) {
 	return texts, nil
 }
 
+// queueBalances writes positions and cash: rows that were loaded are updated, which is much cheaper
+// than an upsert, and the others inserted.
 func (w *fillWriter) queueBalances(b *pgx.Batch) {
-	if len(w.positions) == 0 {
+	var positions, cash balanceRows
+	for h, row := range w.positions {
+		positions.add(row, string(h.Account), string(h.Symbol))
+	}
+	for p, row := range w.cash {
+		cash.add(row, string(p.Account), string(p.Currency))
+	}
+	positions.queue(b, "UpdatePositions", "SavePositions")
+	cash.queue(b, "UpdateCash", "SaveCash")
+}
+
+// balanceRows are positions, or amounts of cash, with those that the book lacks apart.
+type balanceRows struct {
+	accounts, commodities []string
+	amounts               []money.Dec
+
+	newHouseholds, newAccounts, newCommodities []string
+	newAmounts                                 []money.Dec
+}
+
+func (r *balanceRows) add(row holdingRow, account, commodity string) {
+	if row.isKnown {
+		r.accounts, r.commodities, r.amounts = append(r.accounts, account), append(r.commodities, commodity), append(r.amounts, row.amount)
 		return
 	}
-	var households, accounts, symbols []string
-	var amounts []money.Dec
-	for h, row := range w.positions {
-		households, accounts = append(households, string(row.household)), append(accounts, string(h.Account))
-		symbols, amounts = append(symbols, string(h.Symbol)), append(amounts, row.amount)
+	r.newHouseholds, r.newAccounts = append(r.newHouseholds, string(row.household)), append(r.newAccounts, account)
+	r.newCommodities, r.newAmounts = append(r.newCommodities, commodity), append(r.newAmounts, row.amount)
+}
+
+func (r *balanceRows) queue(b *pgx.Batch, update, insert string) {
+	if len(r.accounts) > 0 {
+		b.Queue(query(update), r.accounts, r.commodities, r.amounts)
 	}
-	b.Queue(query("SavePositions"), households, accounts, symbols, amounts)
-	households, accounts, amounts = nil, nil, nil
-	var currencies []string
-	for p, row := range w.cash {
-		households, accounts = append(households, string(row.household)), append(accounts, string(p.Account))
-		currencies, amounts = append(currencies, string(p.Currency)), append(amounts, row.amount)
+	if len(r.newAccounts) > 0 {
+		b.Queue(query(insert), r.newHouseholds, r.newAccounts, r.newCommodities, r.newAmounts)
 	}
-	b.Queue(query("SaveCash"), households, accounts, currencies, amounts)
 }
 
 func (w *fillWriter) queueLocks(b *pgx.Batch) {

@@ -41,12 +41,23 @@ func wrapScan(target any) (pgtype.WrappedScanPlanNextSetter, any, bool) {
 	return nil, nil, false
 }
 
+// shortPlaces are the decimals of most amounts and shares; shortUnit is one of the last of them,
+// counted in units of a Dec.
+const shortPlaces = 4
+
+var shortUnit = big.NewInt(100_000_000)
+
 // dec is money.Dec as pgx's numeric sees it.
 type dec money.Dec
 
 // NumericValue implements pgtype.NumericValuer.
 func (d dec) NumericValue() (pgtype.Numeric, error) {
-	return pgtype.Numeric{Int: money.Dec(d).Big(), Exp: -money.Places, Valid: true}, nil
+	units := money.Dec(d).Big()
+	if short := money.Dec(d).RoundDown(shortPlaces); short == money.Dec(d) {
+		// Most amounts have few places: a small number is much cheaper to write.
+		return pgtype.Numeric{Int: units.Quo(units, shortUnit), Exp: -shortPlaces, Valid: true}, nil
+	}
+	return pgtype.Numeric{Int: units, Exp: -money.Places, Valid: true}, nil
 }
 
 // ScanNumeric implements pgtype.NumericScanner; a number that a Dec cannot hold exactly is an error.

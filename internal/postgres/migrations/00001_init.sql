@@ -67,7 +67,7 @@ CREATE TABLE household (
     book_version bigint NOT NULL DEFAULT 0 CHECK (book_version >= 0),
     opened       date NOT NULL,
     source_hash  text NOT NULL DEFAULT '' -- SHA-256 of the record that the household came as
-);
+) WITH (fillfactor = 80);
 
 CREATE TABLE household_owner (
     household text NOT NULL REFERENCES household,
@@ -111,7 +111,7 @@ CREATE TABLE cash (
     household text NOT NULL,
     amount    numeric(38,12) NOT NULL,
     PRIMARY KEY (account, currency)
-);
+) WITH (fillfactor = 80);
 CREATE INDEX cash_household ON cash (household);
 
 CREATE TABLE position (
@@ -120,7 +120,7 @@ CREATE TABLE position (
     household text NOT NULL,
     shares    numeric(38,12) NOT NULL,
     PRIMARY KEY (account, symbol)
-);
+) WITH (fillfactor = 80);
 CREATE INDEX position_household ON position (household);
 
 -- The journal: each row moves an amount of one commodity from one ledger account to another, so
@@ -162,7 +162,7 @@ CREATE TABLE tax_checkpoint (
 );
 
 CREATE TABLE tax_event (
-    household text NOT NULL REFERENCES household,
+    household text NOT NULL,
     version   bigint NOT NULL,
     line      integer NOT NULL,
     event     text NOT NULL,
@@ -262,7 +262,8 @@ CREATE TABLE account_decision (
 
 -- Orders. id is FIX ClOrdID; a rerun of a session gives the same ids, and only one of them can
 -- be at the broker. lots_left is what its fills have not used yet of its lots, NULL before the first;
--- exception says why a person must look at it: such an order is not sent.
+-- exception says why a person must look at it: such an order is not sent. Indexes look at the
+-- generated columns and not at state, so that a fill which leaves an order live changes no index.
 CREATE TABLE trade_order (
     run              text NOT NULL,
     id               text NOT NULL CHECK (length(id) <= 20),
@@ -301,17 +302,18 @@ CREATE TABLE trade_order (
     exception_detail text NOT NULL DEFAULT '',
     held_by          text NOT NULL DEFAULT '',
     sent             timestamptz,
+    is_live          boolean NOT NULL GENERATED ALWAYS AS (state IN ('PendingNew', 'New', 'PartiallyFilled', 'PendingCancel')) STORED,
+    is_waiting       boolean NOT NULL GENERATED ALWAYS AS (released AND sent IS NULL AND state = 'Proposed') STORED,
     PRIMARY KEY (run, id),
     CHECK (state IN ('Proposed', 'PendingNew', 'New', 'PartiallyFilled', 'Filled', 'PendingCancel',
                      'Canceled', 'Rejected', 'DoneForDay', 'Expired'))
-);
+) WITH (fillfactor = 45);
 CREATE INDEX trade_order_account ON trade_order (account, run);
 CREATE UNIQUE INDEX trade_order_at_broker ON trade_order (id) WHERE sent IS NOT NULL;
-CREATE UNIQUE INDEX trade_order_live ON trade_order (account, symbol, side)
-    WHERE state IN ('PendingNew', 'New', 'PartiallyFilled', 'PendingCancel');
+CREATE UNIQUE INDEX trade_order_live ON trade_order (account, symbol, side) WHERE is_live;
 CREATE INDEX trade_order_household ON trade_order (household, run);
-CREATE INDEX trade_order_waiting ON trade_order (household, run) WHERE released AND sent IS NULL AND state = 'Proposed';
-CREATE INDEX trade_order_unanswered ON trade_order (sent) WHERE state = 'PendingNew';
+CREATE INDEX trade_order_waiting ON trade_order (household, run) WHERE is_waiting;
+CREATE INDEX trade_order_unanswered ON trade_order (sent) WHERE is_live;
 
 -- What has been sent in a session, which the firm's limit for a day is checked against.
 CREATE TABLE sent_total (

@@ -86,6 +86,20 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::numeric[], $5::numeric[], $6
 WHERE o.run = n.run
   AND o.id = n.id;
 
+-- name: UpdatePositions
+UPDATE position p
+SET shares = n.shares
+FROM unnest($1::text[], $2::text[], $3::numeric[]) AS n (account, symbol, shares)
+WHERE p.account = n.account
+  AND p.symbol = n.symbol;
+
+-- name: UpdateCash
+UPDATE cash c
+SET amount = n.amount
+FROM unnest($1::text[], $2::text[], $3::numeric[]) AS n (account, currency, amount)
+WHERE c.account = n.account
+  AND c.currency = n.currency;
+
 -- name: SavePositions
 INSERT INTO position (household, account, symbol, shares)
 SELECT household, account, symbol, shares

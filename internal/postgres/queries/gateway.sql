@@ -3,16 +3,14 @@
 -- must look at them.
 SELECT o.household, array_agg(DISTINCT o.run) AS runs
 FROM trade_order o
-WHERE o.released
-  AND o.sent IS NULL
-  AND o.state = 'Proposed'
+WHERE o.is_waiting
   AND o.exception = ''
   AND o.held_by = ''
   AND o.household > $1
   AND NOT EXISTS (
       SELECT FROM jsonb_array_elements_text(o.waits_for) AS w (id)
       JOIN trade_order s ON s.run = o.run AND s.id = w.id
-      WHERE s.state IN ('Proposed', 'PendingNew', 'New', 'PartiallyFilled', 'PendingCancel')
+      WHERE (s.is_live OR s.state = 'Proposed')
         AND s.exception = '')
 GROUP BY o.household
 ORDER BY o.household
@@ -25,7 +23,8 @@ SELECT o.id, o.run, o.session, o.sequence, o.household, o.account, o.symbol, o.s
 FROM trade_order o
 JOIN household h ON h.id = o.household
 LEFT JOIN security x ON x.symbol = o.symbol
-WHERE o.state = 'PendingNew'
+WHERE o.is_live
+  AND o.state = 'PendingNew'
   AND o.sent <= now() - $1::interval
 ORDER BY o.sent, o.id
 LIMIT $2;
@@ -50,7 +49,7 @@ LEFT JOIN approval p ON p.id = a.approval
 LEFT JOIN security x ON x.symbol = o.symbol
 WHERE o.household = ANY ($1)
   AND (o.run = ANY ($2)
-       OR o.state IN ('PendingNew', 'New', 'PartiallyFilled', 'PendingCancel')
+       OR o.is_live
        OR o.sent IS NOT NULL AND o.session IN (SELECT s.session FROM run s WHERE s.id = ANY ($2)));
 
 -- name: DeskLocks
