@@ -6,22 +6,23 @@ import (
 )
 
 // bounder recomputes the dual function for the certificate. It shares the arrays of the problem
-// with the solver, and no code: it lists the points at which each item's cost can have its least,
-// instead of walking to it.
+// with the solver, and no code: it tries every stretch of an item's cost, instead of walking to the
+// best.
 type bounder struct {
 	p     *problem
 	tick  []float64 // with whole shares, the value of one; else empty
 	mask  []uint8
 	order []int32
 	cuts  []cut
+	buy   [1]cut
 	mu    []float64
 }
 
 // boundAllowance is taken off every bound for the rounding of its sums.
 const boundAllowance = 1e-13
 
-// cut is a point of an item's trade where its slope jumps: t <= 0, cost there, and slope of the cost
-// below it for a unit sold.
+// cut is a point of an item's trade where its slope jumps: t, cost there, and what the cost rises by
+// for each unit that t falls, down to the next cut.
 type cut struct{ t, cost, slope float64 }
 
 // tree returns the least bound over the open nodes: for each the dual function at the node's dual
@@ -82,23 +83,93 @@ func (v *bounder) item(i int, z []float64, mask uint8) float64 {
 		}
 		in := p.piece[i*piecesMax+j]
 		if in.hi >= 0 {
-			least = min(least, v.side(i, exposure, cut{0, 0, -buy}, piece{max(in.lo, 0), in.hi}))
+			v.buy[0] = cut{in.hi, buy * in.hi, -buy}
+			least = min(least, v.least(i, exposure, v.buy[:], piece{max(in.lo, 0), in.hi}))
 		}
-		if in.lo > 0 {
-			continue
-		}
-		for n, c := range v.cuts {
-			lo := in.lo
-			if n+1 < len(v.cuts) {
-				lo = max(lo, v.cuts[n+1].t)
-			}
-			if hi := min(c.t, in.hi); lo <= hi {
-				least = min(least, v.side(i, exposure, c, piece{lo, hi}))
-			}
+		if in.lo <= 0 {
+			least = min(least, v.least(i, exposure, v.cuts, piece{in.lo, min(in.hi, 0)}))
 		}
 	}
 	return least
 }
+
+// least returns the least over t in the range of the smooth part of item i plus what the cuts say
+// that t costs. With whole shares only they count, and the sale of all; the sum is convex within
+// the range, so the best of them lie next to the best t.
+func (v *bounder) least(i int, exposure float64, cuts []cut, in piece) float64 {
+	if len(cuts) == 0 {
+		return v.flat(i, exposure, in)
+	}
+	best, at := math.Inf(1), 0.0
+	for n, c := range cuts {
+		lo := in.lo
+		if n+1 < len(cuts) {
+			lo = max(lo, cuts[n+1].t)
+		}
+		hi := min(c.t, in.hi)
+		if lo > hi {
+			continue
+		}
+		t := min(max((c.slope-exposure)/v.p.curve[i]-v.p.start[i], lo), hi)
+		if f := v.value(i, exposure, c, t); f < best {
+			best, at = f, t
+		}
+	}
+	if len(v.tick) == 0 || v.tick[i] == 0 {
+		return best
+	}
+	return v.onGrid(i, exposure, cuts, gridAt{at, best, in})
+}
+
+// flat is the smooth part at no trade, where that is in the range: an item without lots.
+func (v *bounder) flat(i int, exposure float64, in piece) float64 {
+	if in.lo > 0 || in.hi < 0 {
+		return math.Inf(1)
+	}
+	return v.value(i, exposure, cut{}, 0)
+}
+
+func (v *bounder) value(i int, exposure float64, c cut, t float64) float64 {
+	x := v.p.start[i] + t
+	return float64(x*(float64(0.5*v.p.curve[i]*x)+exposure)) + (c.cost + float64(c.slope*(c.t-t)))
+}
+
+// gridAt is the best t of a range, its value there, and the range.
+type gridAt struct {
+	t, value float64
+	in       piece
+}
+
+// onGrid returns the lesser value of the whole shares on both sides of the best t. An end of the
+// range that is no multiple counts where it is a sale of all; with no multiple in the range the
+// value at the best t stands.
+func (v *bounder) onGrid(i int, exposure float64, cuts []cut, g gridAt) float64 {
+	tick := v.tick[i]
+	down := math.Floor(g.t/tick+gridSlack) * tick
+	up := math.Ceil(g.t/tick-gridSlack) * tick
+	if g.in.lo < 0 {
+		whole := cuts[len(cuts)-1].t - v.p.lots.value[v.order[len(v.order)-1]]
+		down = max(down, whole)
+	}
+	least := math.Inf(1)
+	for _, t := range [...]float64{down, up} {
+		if t < g.in.lo-gridSlack*tick || t > g.in.hi+gridSlack*tick {
+			continue
+		}
+		n := 0
+		for n+1 < len(cuts) && cuts[n+1].t > t {
+			n++
+		}
+		least = min(least, v.value(i, exposure, cuts[n], t))
+	}
+	if math.IsInf(least, 1) {
+		return g.value
+	}
+	return least
+}
+
+// gridSlack is the share of a tick by which a multiple may seem off.
+const gridSlack = 1e-7
 
 // list sets the cuts of item i's sales, the cheapest lot first.
 func (v *bounder) list(i int, sell float64) {
@@ -144,20 +215,4 @@ func (v *bounder) slope(l int32, sell float64) float64 {
 		}
 	}
 	return float64(rate*p.lots.gain[l]) + sell
-}
-
-// side returns the least over t in [lo, hi] of the smooth part plus c.cost + c.slope·(c.t − t). With
-// whole shares only their multiples, and the ends of the range, are looked at.
-func (v *bounder) side(i int, exposure float64, c cut, in piece) float64 {
-	a, x0 := v.p.curve[i], v.p.start[i]
-	best := (c.slope-exposure)/a - x0
-	value := func(t float64) float64 {
-		x := x0 + t
-		return float64(x*(float64(0.5*a*x)+exposure)) + (c.cost + float64(c.slope*(c.t-t)))
-	}
-	if len(v.tick) == 0 || v.tick[i] == 0 || best <= in.lo || best >= in.hi {
-		return value(min(max(best, in.lo), in.hi))
-	}
-	down := math.Floor(best/v.tick[i]) * v.tick[i]
-	return min(value(max(down, in.lo)), value(min(down+v.tick[i], in.hi)))
 }

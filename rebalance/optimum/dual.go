@@ -85,8 +85,8 @@ func (p *problem) single(d *dualPoint, i int, c prices, mask uint8) float64 {
 func (p *problem) only(d *dualPoint, i int, q *point) {
 	p.addRows(d, i, q, 1)
 	d.omega[i] = 0
-	for j := i * p.rows; j < (i+1)*p.rows; j++ {
-		d.kappa[j] = 0
+	for _, r := range p.rowsOf(i) {
+		d.kappa[i*p.rows+int(r)] = 0
 	}
 	if q.isFree {
 		p.addCurve(d, i, q, 1/p.curve[i])
@@ -97,8 +97,8 @@ func (p *problem) addRows(d *dualPoint, i int, q *point, weight float64) {
 	if q.t == 0 {
 		return
 	}
-	for r := range d.rowSum {
-		d.rowSum[r] += float64(weight * p.row(i, r, q))
+	for _, r := range p.rowsOf(i) {
+		d.rowSum[r] += float64(weight * p.row(i, int(r), q))
 	}
 }
 
@@ -106,11 +106,12 @@ func (p *problem) addRows(d *dualPoint, i int, q *point, weight float64) {
 func (p *problem) addCurve(d *dualPoint, i int, q *point, weight float64) {
 	d.omega[i] += weight
 	kappa := d.kappa[i*p.rows : (i+1)*p.rows]
-	for r := range kappa {
-		slope := p.rowSlope(i, r, q)
-		kappa[r] += float64(weight * slope)
-		for s := range r + 1 {
-			d.rho[r*p.rows+s] += float64(float64(weight*slope) * p.rowSlope(i, s, q))
+	rows := p.rowsOf(i)
+	for n, r := range rows {
+		slope := float64(weight * p.rowSlope(i, int(r), q))
+		kappa[r] += slope
+		for _, s := range rows[:n+1] {
+			d.rho[int(r)*p.rows+int(s)] += float64(slope * p.rowSlope(i, int(s), q))
 		}
 	}
 }
@@ -148,7 +149,9 @@ func (p *problem) several(d *dualPoint, i int, c prices, in choices) (soft, hard
 		return hard, hard
 	}
 	d.omega[i] = 0
-	clear(d.kappa[i*p.rows : (i+1)*p.rows])
+	for _, r := range p.rowsOf(i) {
+		d.kappa[i*p.rows+int(r)] = 0
+	}
 	return p.blend(d, i, q, in), hard
 }
 
@@ -243,21 +246,22 @@ func (p *problem) addSpread(d *dualPoint, i int, q *[piecesMax]point, b blendOf)
 			d.omega[i] += float64(dt*dt) / b.eps
 		}
 	}
-	for r := range p.rows {
+	rows := p.rowsOf(i)
+	for n, r := range rows {
 		mean := 0.0
 		for j, w := range b.weight {
 			if w > 0 {
-				mean += p.row(i, r, &q[j]) / float64(b.support)
+				mean += p.row(i, int(r), &q[j]) / float64(b.support)
 			}
 		}
 		for j, w := range b.weight {
 			if w == 0 {
 				continue
 			}
-			dr := (p.row(i, r, &q[j]) - mean) / b.eps
-			d.kappa[i*p.rows+r] += float64(dr * (q[j].t - b.mean))
-			for s := range r + 1 {
-				d.rho[r*p.rows+s] += float64(dr * p.row(i, s, &q[j]))
+			dr := (p.row(i, int(r), &q[j]) - mean) / b.eps
+			d.kappa[i*p.rows+int(r)] += float64(dr * (q[j].t - b.mean))
+			for _, s := range rows[:n+1] {
+				d.rho[int(r)*p.rows+int(s)] += float64(dr * p.row(i, int(s), &q[j]))
 			}
 		}
 	}

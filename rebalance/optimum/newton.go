@@ -110,7 +110,8 @@ func (c *climber) updateCurvature() {
 				axpy(float64(w*b), load[:a+1], c.curvature[a*dim:a*dim+a+1])
 			}
 		}
-		for r := range p.rows {
+		for _, row := range p.rowsOf(i) {
+			r := int(row)
 			if w := d.kappa[i*p.rows+r] - c.kappa[i*p.rows+r]; w != 0 {
 				c.kappa[i*p.rows+r] = d.kappa[i*p.rows+r]
 				axpy(w, load, c.curvature[(k+r)*dim:(k+r)*dim+k])

@@ -36,6 +36,8 @@ type problem struct {
 	buyRow, sellRow      []float64 // items × rows, a unit of trade
 	limit                []float64 // by row
 	cap                  []float64 // by row, the price of a unit over the limit; +Inf where the limit is hard
+	touched              []int32   // rows that items take part in, item after item
+	touchedFrom          []int32   // items + 1
 	classRow             []float64 // rows × classes, a unit of realised gain
 	rate                 [classes]float64
 	isClassed            bool // a row counts gains, so the order of lots depends on its multiplier
@@ -77,15 +79,18 @@ type point struct {
 // sale's, multipliers included.
 type prices struct{ exposure, buy, sell float64 }
 
+// rowsOf returns the rows that item i takes part in, ascending.
+func (p *problem) rowsOf(i int) []int32 { return p.touched[p.touchedFrom[i]:p.touchedFrom[i+1]] }
+
 func (p *problem) pricesAt(i int, dual []float64) prices {
 	c := prices{buy: p.buyCost[i], sell: p.sellCost[i]}
 	c.exposure = dot(p.load[i*p.factors:(i+1)*p.factors], dual[:p.factors])
 	mu := dual[p.factors:]
 	up := p.buyRow[i*p.rows : (i+1)*p.rows]
 	down := p.sellRow[i*p.rows : (i+1)*p.rows]
-	for r, m := range mu[:len(up)] {
-		c.buy += float64(m * up[r])
-		c.sell += float64(m * down[r])
+	for _, r := range p.rowsOf(i) {
+		c.buy += float64(mu[r] * up[r])
+		c.sell += float64(mu[r] * down[r])
 	}
 	return c
 }

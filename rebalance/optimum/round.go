@@ -10,8 +10,9 @@ const (
 	sharePlaces = 4 // decimals of a tradable share
 	centPlaces  = 2 // decimals of a conversion
 	repairsMax  = 400
-	polishMax   = 3   // improving moves with fractional shares, where little is left to gain
-	polishWhole = 300 // with whole shares
+	polishMax   = 3   // times that spare cash is spent
+	sweepsMax   = 8  // with whole shares, over all items
+	exchangeMax = 120 // items up to which pairs are tried: with more, one share matters too little
 	gainLeast   = 1e-13
 	rowSlack    = 1e-12 // of a row that is checked in float64; cash is checked exactly
 )
@@ -29,6 +30,7 @@ type rounder struct {
 	exposure  []float64 // load'x
 	rowSum    []float64
 	weight    []float64 // by row, in an excess
+	soft      int       // rows at the end that may be passed at a price
 	short     []float64 // what cash must exceed its need by, in value: grows where rounding was too tight
 }
 
@@ -75,16 +77,23 @@ func (s *Solver) setTicks() {
 		*c = resize(*c, p.items)
 	}
 	r.exposure, r.rowSum, r.short = resize(r.exposure, p.factors), resize(r.rowSum, p.rows), resize(r.short, p.rows)
+	if r.soft = 0; b.a.Gains.IsNetted {
+		r.soft = netRows
+	}
 	r.weight = resize(r.weight, p.rows)
 	for k := range r.weight {
 		r.weight[k] = b.weightOfRow(k)
+	}
+	all := p.all
+	if b.o.Roles == Fixed {
+		all = p.fixed
 	}
 	for i := range p.items {
 		r.tick[i] = b.step(i) * b.priceOf(i) / b.worth
 		for l := p.lots.first[i]; l < p.lots.first[i+1]; l++ {
 			r.whole[i] += p.lots.value[l]
 		}
-		in := p.piece[i*piecesMax+lowest(s.search.best.piece[i])]
+		in := p.touching(i, lowest(s.search.best.piece[i]), all[i])
 		r.low[i] = int64(math.Ceil(in.lo/r.tick[i] - 1e-6))
 		r.high[i] = int64(math.Floor(in.hi/r.tick[i] + 1e-6))
 		if in.lo <= -r.whole[i] && in.lo < 0 { // the whole position, however many ticks it has
@@ -92,6 +101,20 @@ func (s *Solver) setTicks() {
 		}
 		r.high[i] = max(r.high[i], r.low[i])
 	}
+}
+
+// touching returns piece j of item i with the pieces of mask that touch it: rounding may change
+// sides.
+func (p *problem) touching(i, j int, mask uint8) piece {
+	in := p.piece[i*piecesMax+j]
+	for range piecesMax {
+		for k := range piecesMax {
+			if next := p.piece[i*piecesMax+k]; mask>>k&1 == 1 && next.lo <= in.hi && next.hi >= in.lo {
+				in = piece{min(in.lo, next.lo), max(in.hi, next.hi)}
+			}
+		}
+	}
+	return in
 }
 
 // weightOfRow is what a unit over row k counts: rows of cash, of weights, of gains.
@@ -136,8 +159,8 @@ func (r *rounder) sum() {
 	for i := range p.items {
 		r.trade[i] = r.value(i, r.count[i])
 		axpy(p.start[i]+r.trade[i], p.load[i*p.factors:(i+1)*p.factors], r.exposure)
-		for k := range r.rowSum {
-			r.rowSum[k] += p.rowOf(i, k, r.trade[i])
+		for _, k := range p.rowsOf(i) {
+			r.rowSum[k] += p.rowOf(i, int(k), r.trade[i])
 		}
 	}
 }
@@ -167,11 +190,10 @@ func (r *rounder) loss(i int, n int64) float64 {
 	load := p.load[i*p.factors : (i+1)*p.factors]
 	risk := float64(p.aversion*by) * (2*dot(load, r.exposure) + float64(by*dot(load, load)))
 	cost := p.tradeCost(i, t) - p.tradeCost(i, r.trade[i])
-	if p.isClassed {
-		for k, v := range r.rowSum {
-			after := v + p.rowOf(i, k, t) - p.rowOf(i, k, r.trade[i])
-			cost += p.penalty(k, after-p.limit[k]) - p.penalty(k, v-p.limit[k])
-		}
+	for k := p.rows - r.soft; k < p.rows; k++ {
+		v := r.rowSum[k]
+		after := v + p.rowOf(i, k, t) - p.rowOf(i, k, r.trade[i])
+		cost += p.penalty(k, after-p.limit[k]) - p.penalty(k, v-p.limit[k])
 	}
 	return risk + float64(0.5*p.curve[i]*by)*(2*x+by) + cost
 }
@@ -181,8 +203,8 @@ func (r *rounder) move(i int, n int64) {
 	p := r.p
 	t := r.value(i, n)
 	axpy(t-r.trade[i], p.load[i*p.factors:(i+1)*p.factors], r.exposure)
-	for k := range r.rowSum {
-		r.rowSum[k] += p.rowOf(i, k, t) - p.rowOf(i, k, r.trade[i])
+	for _, k := range p.rowsOf(i) {
+		r.rowSum[k] += p.rowOf(i, int(k), t) - p.rowOf(i, int(k), r.trade[i])
 	}
 	r.count[i], r.trade[i] = n, t
 }
@@ -191,13 +213,28 @@ func (r *rounder) move(i int, n int64) {
 // they are. A row counts for more where a trade moves it by less, and cash for least, so that cash
 // gives way to the other rows and is mended last, by trades that leave them alone.
 func (r *rounder) excess(i int, n int64) float64 {
+	p := r.p
 	sum := 0.0
-	for k, v := range r.rowSum {
-		if i >= 0 {
-			v += r.p.rowOf(i, k, r.value(i, n)) - r.p.rowOf(i, k, r.trade[i])
-		}
-		if over := v + r.short[k] - r.p.limit[k]; over > rowSlack && r.p.cap[k] == infinite {
+	for k, v := range r.rowSum[:p.rows-r.soft] {
+		if over := v + r.short[k] - p.limit[k]; over > rowSlack {
 			sum += r.weight[k] * over
+		}
+	}
+	if i < 0 {
+		return sum
+	}
+	for _, row := range p.rowsOf(i) {
+		k := int(row)
+		if k >= p.rows-r.soft {
+			break
+		}
+		before := r.rowSum[k] + r.short[k] - p.limit[k]
+		after := before + p.rowOf(i, k, r.value(i, n)) - p.rowOf(i, k, r.trade[i])
+		if before > rowSlack {
+			sum -= r.weight[k] * before
+		}
+		if after > rowSlack {
+			sum += r.weight[k] * after
 		}
 	}
 	return sum
@@ -306,36 +343,42 @@ func (r *rounder) mends(i int, over float64) [2]int64 {
 	return out
 }
 
-// polish makes moves that lower the objective and keep every row: one item by what spends the
-// spare cash, and with whole shares one or two items by one share.
+// polish makes moves that lower the objective and keep every row: the spare cash to the item that
+// gains most by it, and with whole shares one or two items by one share, in sweeps until none helps.
 func (r *rounder) polish(isWhole bool) {
-	most := polishMax
-	if isWhole {
-		most = polishWhole
-	}
-	for range most {
+	for range polishMax {
 		best, to, least := -1, int64(0), -gainLeast
 		for i := range r.p.items {
-			steps := [...]int64{r.spend(i), r.count[i] - 1, r.count[i] + 1}
-			if !isWhole {
-				steps[1], steps[2] = r.count[i], r.count[i]
-			}
-			for _, n := range steps {
-				if n < r.low[i] || n > r.high[i] || n == r.count[i] {
-					continue
-				}
+			if n := r.spend(i); n != r.count[i] && n >= r.low[i] && n <= r.high[i] {
 				if c := r.loss(i, n); c < least && r.excess(i, n) == 0 {
 					best, to, least = i, n, c
 				}
 			}
 		}
-		switch {
-		case best >= 0:
-			r.move(best, to)
-		case !isWhole || !r.exchange():
+		if best < 0 {
+			break
+		}
+		r.move(best, to)
+	}
+	for range sweepsMax {
+		if !isWhole || !r.sweep() && !r.exchange() {
 			return
 		}
 	}
+}
+
+// sweep moves each item by a tick where that lowers the objective and reports whether any moved.
+func (r *rounder) sweep() bool {
+	moved := false
+	for i := range r.p.items {
+		r.around(i, func(n int64) {
+			if r.loss(i, n) < -gainLeast && r.excess(i, n) == 0 {
+				r.move(i, n)
+				moved = true
+			}
+		})
+	}
+	return moved
 }
 
 // spend returns the count of item i that uses the spare cash of its currency.
@@ -359,27 +402,49 @@ func (r *rounder) spend(i int) int64 {
 	return min(n, r.high[i])
 }
 
-// exchange makes the best move of two items by one tick each, and reports whether there is one
-// that helps.
+// exchange moves each item by a tick together with the item that goes best with it, by a tick or by
+// all that the first leaves in cash, where that lowers the objective. It reports whether any did.
 func (r *rounder) exchange() bool {
-	best, least := pair{i: -1}, -gainLeast
-	n := min(r.p.items, pairsMax)
-	for i := range n {
+	if r.p.items > exchangeMax {
+		return false
+	}
+	moved := false
+	for i := range r.p.items {
 		r.around(i, func(ni int64) {
-			first := r.loss(i, ni)
-			from := r.count[i]
-			r.move(i, ni)
-			for j := range i {
-				r.around(j, func(nj int64) {
-					if c := first + r.loss(j, nj); c < least && r.excess(j, nj) == 0 {
-						best, least = pair{i, j, ni, nj}, c
-					}
-				})
+			if ni-r.count[i] > 1 || r.count[i]-ni > 1 {
+				return // moved in the meantime
 			}
-			r.move(i, from)
+			from, first := r.count[i], r.loss(i, ni)
+			r.move(i, ni)
+			if j, nj := r.partner(i, -first-gainLeast); j >= 0 {
+				r.move(j, nj)
+				moved = true
+			} else {
+				r.move(i, from)
+			}
 		})
 	}
-	return r.movePair(best)
+	return moved
+}
+
+// partner returns the move of an item other than i whose loss is least and below most; -1 for none.
+func (r *rounder) partner(i int, most float64) (best int, to int64) {
+	best = -1
+	try := func(j int, n int64) {
+		if c := r.loss(j, n); c < most && r.excess(j, n) == 0 {
+			best, to, most = j, n, c
+		}
+	}
+	for j := range r.p.items {
+		if j == i {
+			continue
+		}
+		r.around(j, func(n int64) { try(j, n) })
+		if n := r.spend(j); n != r.count[j] && n >= r.low[j] && n <= r.high[j] {
+			try(j, n)
+		}
+	}
+	return best, to
 }
 
 // tradesOf writes the counts as exact trades. Sales take lots in the order of the solution.

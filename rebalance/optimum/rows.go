@@ -84,6 +84,28 @@ func (b *book) fillRows(p *problem) {
 		p.limit[r] = gains.Budget.Float()/b.worth - b.realised[shortTerm] - b.realised[longTerm]
 		p.classRow[r*classes], p.classRow[r*classes+1] = 1, 1
 	}
+	b.listRows(p)
+}
+
+// listRows lists by item the rows that it takes part in.
+func (b *book) listRows(p *problem) {
+	gains := p.rows
+	if b.a.Gains.HasBudget {
+		gains = b.budgetRow()
+	} else if b.a.Gains.IsNetted {
+		gains -= netRows
+	}
+	p.touched = p.touched[:0]
+	p.touchedFrom = resize(p.touchedFrom, p.items+1)
+	for i := range p.items {
+		hasLots := i < len(b.u.Securities) && p.lots.first[i] < p.lots.first[i+1]
+		for r := range p.rows {
+			if p.buyRow[i*p.rows+r] != 0 || p.sellRow[i*p.rows+r] != 0 || r >= gains && hasLots {
+				p.touched = append(p.touched, int32(r))
+			}
+		}
+		p.touchedFrom[i+1] = int32(len(p.touched))
+	}
 }
 
 func (b *book) fillGroup(p *problem, r int, g Group) int {
