@@ -40,22 +40,24 @@ type fold struct {
 	trace  bool         // record After
 	isRun  bool
 
-	units     []unit
-	seats     []seat
-	bySeat    map[seatKey]int32
-	recent    int32 // seat of the last lookup
-	factors   []factor
-	oneFactor [1]factor // most properties need no more
-	splits    []split   // applied so far, the state's recent ones first
-	steps     []step
-	sales     []SaleOutcome
-	saleAt    []int32 // event of each sale
-	years     []YearTotals
-	issues    []Issue
-	after     []left
-	pool      poolFold
-	lot       lotFold
-	match     matchFold
+	units      []unit
+	seats      []seat
+	bySeat     map[seatKey]int32
+	recent     int32 // seat of the last lookup
+	factors    []factor
+	oneFactor  [1]factor // most properties need no more
+	splits     []split   // applied so far, the state's recent ones first
+	steps      []step
+	sales      []SaleOutcome
+	saleAt     []int32 // event of each sale
+	years      []YearTotals
+	taxYear    int // of taxYearDay, the day asked for last
+	taxYearDay market.Day
+	issues     []Issue
+	after      []left
+	pool       poolFold
+	lot        lotFold
+	match      matchFold
 }
 
 // room is memory for all folds of a book, made once: a morning folds a few events of many
@@ -486,7 +488,10 @@ func (f *fold) today(at int32, shares money.Rat) money.Rat { return shares.Mul(f
 
 // year returns the totals of an owner in the tax year of a day.
 func (f *fold) year(owner portfolio.OwnerID, day market.Day) *YearTotals {
-	return yearOf(&f.years, owner, f.rules.TaxYear(day))
+	if f.taxYear == 0 || f.taxYearDay != day {
+		f.taxYear, f.taxYearDay = f.rules.TaxYear(day), day
+	}
+	return yearOf(&f.years, owner, f.taxYear)
 }
 
 func yearOf(years *[]YearTotals, owner portfolio.OwnerID, year int) *YearTotals {

@@ -41,6 +41,7 @@ type lotFold struct {
 	open    []openLoss // parts of losses not replaced yet whose window may still be open, in order of sale
 	held    []openLoss // losses of an order that goes on later the same day
 	taken   []int32    // scratch: pieces of one sale
+	parts   []Part     // room for the parts of sales
 	seq     int64
 	lastOf  []int32 // for each sale the last fill of its order on that day
 	firstOf []int32
@@ -190,7 +191,7 @@ func (f *fold) dropClosed(day market.Day) {
 	for k < len(f.lot.open) && (f.lot.open[k].Shares.IsZero() || f.lot.open[k].Day+f.rules.window < day) {
 		k++
 	}
-	f.lot.open = f.lot.open[k:]
+	f.lot.open = dropFront(f.lot.open, k)
 }
 
 // carve splits shares off a piece, with their part of its basis.

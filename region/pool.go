@@ -125,6 +125,10 @@ func (f *fold) reserve() {
 		}
 	}
 	f.sales, f.saleAt = make([]SaleOutcome, 0, sales), make([]int32, 0, sales)
+	if f.rules.Mechanism == "lots" { // a purchase makes a piece, and a sale or a replacement may cut one
+		f.lot.pieces = make([]piece, 0, len(f.events)+sales/2)
+		f.lot.parts = make([]Part, 3*sales)
+	}
 	if f.trace {
 		f.after = make([]left, 0, len(f.events))
 	}

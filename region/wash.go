@@ -54,7 +54,7 @@ func (f *fold) settle(i int, at int32, n money.Rat, taken []int32) settledSale {
 	by := f.factors[f.seats[at].factor].by
 	s := settledSale{SaleOutcome: SaleOutcome{Event: e.ID, Kind: e.Kind, Owner: e.Owner, Account: e.Account, Symbol: e.Symbol,
 		Property: f.name, Day: f.days[i], Until: f.days[i], Shares: e.Shares, RateUnknown: !known}}
-	s.Parts = make([]Part, 0, len(taken))
+	s.Parts = take(&f.lot.parts, len(taken)+1)[:0]
 	for _, index := range taken {
 		p := &f.lot.pieces[index]
 		part := Part{Lot: p.Lot, Shares: p.Shares.Mul(by), Cost: p.Basis, Acquired: p.Acquired, Start: p.Start}
@@ -92,8 +92,10 @@ func (f *fold) matchLosses(i int, taken []int32) {
 		return
 	}
 	waiting := f.lot.held
-	f.lot.held = nil
-	slices.SortStableFunc(waiting, func(a, b openLoss) int { return cmp.Or(cmp.Compare(a.sale, b.sale), cmp.Compare(a.Seq, b.Seq)) })
+	f.lot.held = f.lot.held[:0]
+	if len(waiting) > 1 {
+		slices.SortStableFunc(waiting, func(a, b openLoss) int { return cmp.Or(cmp.Compare(a.sale, b.sale), cmp.Compare(a.Seq, b.Seq)) })
+	}
 	f.dropStale(f.days[i])
 	for k := range waiting {
 		f.matchFresh(&waiting[k])
@@ -130,7 +132,17 @@ func (f *fold) dropStale(day market.Day) {
 		}
 		k++
 	}
-	f.lot.fresh = f.lot.fresh[k:]
+	f.lot.fresh = dropFront(f.lot.fresh, k)
+}
+
+// dropFront drops k values: by moving the rest to the front once it is the smaller part, so that a
+// queue neither grows without end nor is moved at every step.
+func dropFront[T any](queue []T, k int) []T {
+	if rest := len(queue) - k; rest <= k {
+		copy(queue, queue[k:])
+		return queue[:rest]
+	}
+	return queue
 }
 
 // matchFresh replaces an open loss by lots bought before it, earliest first.
