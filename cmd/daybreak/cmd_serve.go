@@ -11,6 +11,7 @@ import (
 
 func newServeCmd(a *app) *cobra.Command {
 	var migrate bool
+	var instance string
 	c := &cobra.Command{
 		Use:   "serve ROLE...",
 		Short: "Play roles of the day until interrupted: " + strings.Join(roles, ", "),
@@ -43,10 +44,12 @@ func newServeCmd(a *app) *cobra.Command {
 				return err
 			}
 			defer s.Close()
+			s.instance = instance
 			fmt.Fprintf(a.errOut, "serving %s\n", strings.Join(args, ", "))
 			return s.run(c.Context(), args)
 		},
 	}
 	c.Flags().BoolVar(&migrate, "migrate", false, "bring the database's schema to this build's version first")
+	c.Flags().StringVar(&instance, "instance", "", "fixed name of this process among its like: started again, it has its partitions back at once")
 	return c
 }

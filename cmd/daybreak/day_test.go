@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -36,6 +35,7 @@ func TestMain(m *testing.M) {
 type process struct {
 	*exec.Cmd
 	out, errOut bytes.Buffer
+	ended       chan struct{} // closed when it has
 }
 
 // start starts the program on an installation.
@@ -47,7 +47,9 @@ func start(t *testing.T, data string, args ...string) *process {
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = p.Process.Kill(); _ = p.Wait() })
+	p.ended = make(chan struct{})
+	go func() { defer close(p.ended); _ = p.Wait() }() // the exit code is in ProcessState
+	t.Cleanup(func() { _ = p.Process.Signal(syscall.SIGTERM); <-p.ended })
 	return p
 }
 
@@ -55,10 +57,10 @@ func start(t *testing.T, data string, args ...string) *process {
 func daybreak(t *testing.T, data string, wantCode int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	p := start(t, data, args...)
-	err := p.Wait()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
+	select {
+	case <-p.ended:
+	case <-time.After(patience):
+		t.Fatalf("daybreak %s: not done after %s\n%s", strings.Join(args, " "), patience, &p.errOut)
 	}
 	if code := p.ProcessState.ExitCode(); code != wantCode {
 		t.Fatalf("daybreak %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), code, wantCode, &p.out, &p.errOut)
@@ -66,11 +68,11 @@ func daybreak(t *testing.T, data string, wantCode int, args ...string) (stdout, 
 	return p.out.String(), p.errOut.String()
 }
 
-// installation makes a directory whose servers run until the test ends, with the sample market and a
+// sampleWorld makes a directory whose servers run until the test ends, with the sample market and a
 // world of households in it.
 func sampleWorld(t *testing.T, households int) (data string) {
 	t.Helper()
-	data = filepath.Join(t.TempDir(), "data")
+	data = installationDir(t)
 	owner := start(t, data, "up", "--roles", "", "--no-sample")
 	waitFor(t, owner, func() bool { _, err := os.Stat(filepath.Join(data, "run.json")); return err == nil })
 	for _, kind := range []string{"securities", "prices", "fx", "replacements", "models"} {
@@ -88,19 +90,22 @@ func sampleWorld(t *testing.T, households int) (data string) {
 	return data
 }
 
-// waitFor polls a condition that another process makes true; the test's own deadline is the bound.
+// patience bounds what a test waits for on a busy machine; no test measures time.
+const patience = 3 * time.Minute
+
+// waitFor waits for a condition that another process makes true.
 func waitFor(t *testing.T, p *process, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
+	late := time.After(patience)
 	for !done() {
 		select {
 		case <-tick.C:
-		case <-t.Context().Done():
-			t.Fatalf("waiting: %s", &p.errOut)
-		}
-		if p.ProcessState != nil {
+		case <-p.ended:
 			t.Fatalf("%s has ended: %s", p.Args, &p.errOut)
+		case <-late:
+			t.Fatalf("waiting for %s after %s", p.Args, patience)
 		}
 	}
 }
@@ -199,4 +204,61 @@ func TestSameProposalsWhateverHappens(t *testing.T) {
 	for _, data := range []string{calm, rough} {
 		daybreak(t, data, exitOK, "verify")
 	}
+}
+
+// TestFillsSurviveKills kills the consumer of fills again and again while a day's fills come in.
+func TestFillsSurviveKills(t *testing.T) {
+	t.Parallel()
+	data := sampleWorld(t, 150)
+	start(t, data, "serve", "worker", "gateway")
+	daybreak(t, data, exitExceptions, "run", "start", "--date", "2020-03-16", "--wait")
+	daybreak(t, data, exitOK, "order", "approve", "--run", "2020-03-16.1", "--as", "ana")
+	daybreak(t, data, exitOK, "order", "submit", "--run", "2020-03-16.1", "--as", "ben")
+	dsn, _ := where(t, data)
+	db, err := postgres.Open(t.Context(), dsn, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for kill := range killsMax {
+		// Each life ends after another number of commits: nothing is timed.
+		before := executions(t, db)
+		consumer := start(t, data, "serve", "fills", "--instance", "one")
+		waitFor(t, consumer, func() bool { return executions(t, db) > before+int64(kill*37) || done(t, db) })
+		if err := consumer.Process.Signal(syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		<-consumer.ended
+	}
+	last := start(t, data, "serve", "fills", "--instance", "one")
+	waitFor(t, last, func() bool { return done(t, db) })
+	daybreak(t, data, exitOK, "verify")
+	result, err := db.DayResult(t.Context(), "2020-03-16.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Executions < 1_000 {
+		t.Errorf("%d fills, want thousands", result.Executions)
+	}
+}
+
+// killsMax is how often TestFillsSurviveKills kills.
+const killsMax = 10
+
+func executions(t *testing.T, db *postgres.DB) int64 {
+	t.Helper()
+	r, err := db.DayResult(t.Context(), "2020-03-16.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Executions
+}
+
+func done(t *testing.T, db *postgres.DB) bool {
+	t.Helper()
+	left, _, err := db.DayLeft(t.Context(), "2020-03-16.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return left == 0
 }

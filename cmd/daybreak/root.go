@@ -156,6 +156,7 @@ func newRootCmd(a *app) *cobra.Command {
 		newAccountCmd(a),
 		newOrderCmd(a),
 		newVerifyCmd(a),
+		newBenchCmd(),
 		newDoctorCmd(a),
 		newVersionCmd(a),
 	)

@@ -52,6 +52,7 @@ type services struct {
 	rules    string
 	now      func() time.Time // the installation's clock: the sample's stands in another year
 	isSample bool
+	instance string // of this process in its consumer groups; "" for none
 	ready    func(http string) error
 }
 
@@ -130,7 +131,8 @@ const makerScheduler = "scheduler"
 
 func (s *services) consumer(topic, group string, batchMax int, h pipeline.Handler) *kafka.Consumer {
 	return &kafka.Consumer{
-		Brokers: s.where.Brokers, Group: group, Topic: topic, BatchMax: batchMax, Offsets: s.db, Handler: h, Log: s.app.log,
+		Brokers: s.where.Brokers, Group: group, Instance: s.instance, Topic: topic, BatchMax: batchMax,
+		Offsets: s.db, Handler: h, Log: s.app.log,
 	}
 }
 

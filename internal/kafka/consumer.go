@@ -21,6 +21,7 @@ import (
 type Consumer struct {
 	Brokers  []string
 	Group    string
+	Instance string // fixed name of this member: started again, it has its partitions back at once; "" for none
 	Topic    string
 	BatchMax int // records that one transaction takes at most
 	Offsets  pipeline.Offsets
@@ -57,7 +58,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 // member is one life in the group: join, consume until fenced or told to stop, leave.
 func (c *Consumer) member(ctx context.Context) error {
 	m := &membership{consumer: c, positions: map[int32]pipeline.Position{}}
-	client, err := kgo.NewClient(
+	options := []kgo.Opt{
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ConsumerGroup(c.Group),
 		kgo.ConsumeTopics(c.Topic),
@@ -72,7 +73,11 @@ func (c *Consumer) member(ctx context.Context) error {
 		kgo.AdjustFetchOffsetsFn(m.startOffsets),
 		kgo.OnPartitionsRevoked(m.forget),
 		kgo.OnPartitionsLost(m.forget),
-	)
+	}
+	if c.Instance != "" {
+		options = append(options, kgo.InstanceID(c.Instance))
+	}
+	client, err := kgo.NewClient(options...)
 	if err != nil {
 		return fmt.Errorf("topic %s: join group %s: %w", c.Topic, c.Group, err)
 	}
