@@ -11,7 +11,7 @@ const (
 	centPlaces  = 2 // decimals of a conversion
 	repairsMax  = 400
 	polishMax   = 3   // times that spare cash is spent
-	sweepsMax   = 8  // with whole shares, over all items
+	sweepsMax   = 8   // with whole shares, over all items
 	exchangeMax = 120 // items up to which pairs are tried: with more, one share matters too little
 	gainLeast   = 1e-13
 	rowSlack    = 1e-12 // of a row that is checked in float64; cash is checked exactly
