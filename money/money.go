@@ -5,6 +5,7 @@ package money
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"math/bits"
 	"strings"
@@ -158,7 +159,20 @@ func Max(d, e Dec) Dec {
 }
 
 // Mul returns d × e, rounded half to even at the twelfth place.
-func (d Dec) Mul(e Dec) Dec { return d.MulDiv(e, One) }
+func (d Dec) Mul(e Dec) Dec {
+	if d.hi == 0 && e.hi == 0 { // the usual sizes, in one division
+		if h, l := bits.Mul64(d.lo, e.lo); h < scale {
+			q, r := bits.Div64(h, l, scale)
+			if r > scale/2 || r == scale/2 && q&1 == 1 {
+				var carry uint64
+				q, carry = bits.Add64(q, 1, 0)
+				return Dec{int64(carry), q}
+			}
+			return Dec{0, q}
+		}
+	}
+	return d.MulDiv(e, One)
+}
 
 // Div returns d ÷ e, rounded half to even at the twelfth place. It panics where e is 0.
 func (d Dec) Div(e Dec) Dec { return d.MulDiv(One, e) }
@@ -269,6 +283,9 @@ func (d *Dec) UnmarshalText(text []byte) error {
 
 // Float returns the nearest float64, for the optimiser and for pictures; never for the book.
 func (d Dec) Float() float64 {
+	if d.hi == 0 && d.lo <= math.MaxInt64 {
+		return float64(int64(d.lo)) / scale
+	}
 	hi, lo, neg := d.magnitude()
 	f := (float64(hi)*0x1p64 + float64(lo)) / scale
 	if neg {
