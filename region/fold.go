@@ -414,7 +414,12 @@ const seatsLinearMax = 12
 
 func (f *fold) findSeat(e *Event, account portfolio.AccountID, is func(*seat) bool) int32 {
 	if len(f.seats) <= seatsLinearMax {
-		return int32(slices.IndexFunc(f.seats, func(s seat) bool { return is(&s) }))
+		for i := range f.seats {
+			if is(&f.seats[i]) {
+				return int32(i)
+			}
+		}
+		return -1
 	}
 	if f.bySeat == nil {
 		f.bySeat = make(map[seatKey]int32, 2*len(f.seats))

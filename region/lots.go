@@ -23,8 +23,10 @@ type piece struct {
 	Unknown  bool       // its basis is missing
 
 	seat       int32
-	prev, next int32 // neighbours in the account; −1: none
-	isGone     bool  // sold or moved
+	prev, next int32     // neighbours in the account; −1: none
+	isGone     bool      // sold or moved
+	isPriced   bool      // each is known
+	each       money.Dec // basis a share; see dearest
 }
 
 // seatLots is the list of an account's pieces in lotFold.pieces.
@@ -381,8 +383,11 @@ func (f *fold) dearest(first int32) int32 {
 	var most money.Dec
 	for index := first; index >= 0; index = f.lot.pieces[index].next {
 		p := &f.lot.pieces[index]
-		if each := p.Basis.Share(money.RatInt(1), p.Shares).Round(8); index == first || most.Less(each) {
-			best, most = index, each
+		if !p.isPriced {
+			p.each, p.isPriced = p.Basis.Share(money.RatInt(1), p.Shares).Round(8), true
+		}
+		if index == first || most.Less(p.each) {
+			best, most = index, p.each
 		}
 	}
 	return best

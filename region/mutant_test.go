@@ -33,7 +33,7 @@ var mutants = []struct{ name, file, old, new string }{
 	{"long a day early", "amounts.go", "(start + 1).AddYears", "start.AddYears"},
 	{"long by 366 days", "amounts.go", "return day >= (start + 1).AddYears(r.LongAfterYears)", "return day-start >= 366"},
 	{"tacking off", "wash.go", "p.Start -= o.Day - o.Start", ""},
-	{"basis not adjusted", "wash.go", "p.Basis = p.Basis.Add(denied)", ""},
+	{"basis not adjusted", "wash.go", "p.Basis, p.isPriced = p.Basis.Add(denied), false", ""},
 	{"IRA takes the loss over", "wash.go", "if s.Sheltered {\n\t\treturn\n\t}\n\tp.Basis", "p.Basis"},
 	{"a share replaces twice", "wash.go", "p.Used = true", "p.Used = false"},
 	{"same lot replaces", "wash.go", "if p.Lot == o.Lot {\n\t\treturn true\n\t}", ""},

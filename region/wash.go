@@ -212,7 +212,7 @@ func (f *fold) replace(o *openLoss, p *piece) {
 	if s.Sheltered {
 		return
 	}
-	p.Basis = p.Basis.Add(denied)
+	p.Basis, p.isPriced = p.Basis.Add(denied), false
 	switch f.rules.Settings.Tacking {
 	case "original_date":
 		p.Start = o.Start
@@ -377,7 +377,7 @@ func (f *fold) distributeLots(i int) {
 	for index := s.lots.first - 1; index >= 0; index = f.lot.pieces[index].next {
 		p := &f.lot.pieces[index]
 		part := amount.Share(p.Shares, held)
-		amount, held = amount.Sub(part), held.Sub(p.Shares)
+		amount, held, p.isPriced = amount.Sub(part), held.Sub(p.Shares), false
 		if e.Kind != ROC {
 			p.Basis = p.Basis.Add(part)
 		} else if p.Basis = p.Basis.Sub(part); p.Basis.Sign() < 0 {

@@ -119,6 +119,7 @@ func walk(events []region.Event) func() {
 
 // benchFold folds n events of households of 2,000 events each, on one core.
 func benchFold(name string, rules *region.Rules, n int) ([]taxMeasurement, error) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	const each = 2000
 	events := history(each, 20, rules.Home)
 	fold := func() {
