@@ -61,12 +61,12 @@ func (s *Server) askApprove(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	overview, err := s.views.RunOverview(ctx, act.Run)
+	run, err := s.views.Run(ctx, act.Run)
 	if err != nil {
 		return err
 	}
-	b := approveBody{Run: overview.Run, Chips: l.chips(), Filter: filterValues(l.filter), Where: act.Where, Back: l.address(nil),
-		MadeByMe: overview.Run.Maker == act.By}
+	b := approveBody{Run: run, Chips: l.chips(), Filter: filterValues(l.filter), Where: act.Where, Back: l.address(nil),
+		MadeByMe: run.Maker == act.By}
 	if b.Frozen, err = s.actions.Preview(ctx, act); err != nil {
 		return err
 	}
@@ -152,11 +152,11 @@ var approvedOnly = pipeline.OrderFilter{States: []string{string(pipeline.ReviewA
 func (s *Server) askSubmit(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
 	defer cancel()
-	overview, err := s.views.RunOverview(ctx, r.PathValue("run"))
+	run, err := s.views.Run(ctx, r.PathValue("run"))
 	if err != nil {
 		return err
 	}
-	b := submitBody{Run: overview.Run}
+	b := submitBody{Run: run}
 	if b.Totals, err = s.views.OrderTotals(ctx, b.Run.ID, approvedOnly); err != nil {
 		return err
 	}

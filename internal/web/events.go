@@ -23,8 +23,12 @@ const (
 )
 
 // feedPause is the least time between two rounds of updates: people don't read faster, and a busy
-// stream notifies hundreds of times a second.
-const feedPause = 300 * time.Millisecond
+// stream notifies hundreds of times a second. A round that took long is followed by feedRest times as
+// long a pause, so that updates never take more than a fifth of a connection.
+const (
+	feedPause = 300 * time.Millisecond
+	feedRest  = 4
+)
 
 // fillsMax bounds the executions of one event, and of the page of fills when it opens.
 const (
@@ -93,7 +97,7 @@ func (s *Server) feed(ctx context.Context) error {
 	return err
 }
 
-// rounds publishes what changed, at most once in feedPause.
+// rounds publishes what changed, one round at a time.
 func (s *Server) rounds(ctx context.Context, noted *changes) error {
 	var f follower
 	pause := time.NewTimer(0)
@@ -105,6 +109,7 @@ func (s *Server) rounds(ctx context.Context, noted *changes) error {
 		case <-noted.wake:
 		case <-s.hub.arrived:
 		}
+		began := time.Now()
 		if open, _ := s.hub.counts(); open > 0 {
 			if err := s.round(ctx, noted, &f); err != nil && ctx.Err() == nil {
 				s.log.Warn("live update failed", "error", err)
@@ -112,7 +117,7 @@ func (s *Server) rounds(ctx context.Context, noted *changes) error {
 		} else {
 			f.known = false
 		}
-		pause.Reset(feedPause)
+		pause.Reset(max(feedPause, feedRest*time.Since(began)))
 		select {
 		case <-ctx.Done():
 			return nil

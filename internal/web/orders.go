@@ -101,11 +101,11 @@ func (s *Server) orders(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) ordersBody(ctx context.Context, l list, user *User) (ordersBody, error) {
 	b := ordersBody{Chips: l.chips(), Filter: filterValues(l.filter), MayAct: user.Role >= PM}
-	overview, err := s.views.RunOverview(ctx, l.run)
+	run, err := s.views.Run(ctx, l.run)
 	if err != nil {
 		return b, err
 	}
-	b.Run, b.MadeByMe = overview.Run, overview.Run.Maker == user.Name
+	b.Run, b.MadeByMe = run, run.Maker == user.Name
 	if b.Totals, err = s.views.OrderTotals(ctx, l.run, l.filter); err != nil {
 		return b, err
 	}
@@ -261,11 +261,11 @@ func (s *Server) orderBody(ctx context.Context, run string, id orders.ID, user *
 	if o.OrderQty.Sign() > 0 {
 		b.Bar = int64(1000 * money.Min(o.CumQty.Div(o.OrderQty), money.One).Float())
 	}
-	overview, err := s.views.RunOverview(ctx, run)
+	made, err := s.views.Run(ctx, run)
 	if err != nil {
 		return nil, err
 	}
-	b.MadeByMe = overview.Run.Maker == user.Name
+	b.MadeByMe = made.Maker == user.Name
 	b.CanApprove = o.State == pipeline.ReviewProposed
 	b.CanHold = o.State == pipeline.ReviewProposed || o.State == pipeline.ReviewApproved
 	b.CanRelease = o.State == pipeline.ReviewHeld

@@ -22,6 +22,7 @@ import (
 
 // Views is what pages read.
 type Views interface {
+	Run(ctx context.Context, id string) (pipeline.Run, error)
 	LatestRuns(ctx context.Context, limit int) ([]pipeline.Run, error)
 	RunOverview(ctx context.Context, id string) (pipeline.RunOverview, error)
 	RunDetails(ctx context.Context, run string) (pipeline.RunDetails, error)
