@@ -75,6 +75,8 @@ func TestCaseErrors(t *testing.T) {
 		{"fewer than nothing", "CA", with(`"shares":"-1"`), "BAD_NUMBER"},
 		{"a third", "CA", with(`"shares":"1/3"`), ""},
 		{"over nothing", "CA", with(`"shares":"1/0"`), "BAD_NUMBER"},
+		{"too many", "CA", with(`"shares":"1000000000001"`), "BAD_NUMBER"},
+		{"many", "CA", with(`"shares":"1000000000000"`), ""},
 		{"an exponent", "CA", with(`"price":"1e3"`), "BAD_NUMBER"},
 		{"a list for a number", "CA", with(`"price":["1"]`), "BAD_NUMBER"},
 		{"a split into nothing", "CA", with(`"action":"split","ratio":"0"`), "BAD_NUMBER"},
@@ -105,6 +107,14 @@ func TestFirstFaultWins(t *testing.T) {
 	lines, _ := outcome(caseOf("CA", buy10, sell, bad))
 	if want := `"transaction":"s","code":"OVERSOLD"`; !strings.Contains(lines, want) {
 		t.Errorf("outcome = %s, want %s", lines, want)
+	}
+}
+
+func TestTooLargeForTheBook(t *testing.T) {
+	huge := strings.NewReplacer(`"10"`, `"1000000000000"`, `"price":"4"`, `"price":"1000000000000","currency":"USD","fx":"1000000000000"`).Replace(buy10)
+	lines, used := outcome(caseOf("CA", huge) + caseOf("CA", buy10))
+	if used || !strings.Contains(lines, "BAD_NUMBER") || !strings.Contains(lines, `"outcome"`) {
+		t.Errorf("outcome = %s, want an error and an outcome", lines)
 	}
 }
 
