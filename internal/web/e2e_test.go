@@ -127,7 +127,7 @@ func TestKeysAlone(t *testing.T) {
 	}
 	b.press(kb.Escape)
 	b.press("a")
-	b.until("the question", "document.querySelector('#sign')?.textContent === 'Approve 2 orders'")
+	b.until("the question", "document.querySelector('#sign')?.textContent === 'Approve 2 orders' && document.documentElement.classList.contains('js')")
 	b.press("?")
 	b.until("the keys", "document.querySelector('#help').open")
 	b.quiet()
