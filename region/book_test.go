@@ -160,6 +160,20 @@ func TestTaxDay(t *testing.T) {
 	}
 }
 
+func TestThresholdByTermAndSeason(t *testing.T) {
+	rules := *load(t, "US")
+	rules.Thresholds = append(rules.Thresholds[:2:2], region.Threshold{Term: "ST", From: "12-01", Share: money.MustParse("0.01")})
+	for _, c := range []struct {
+		term region.Term
+		day  string
+		want string
+	}{{region.Short, "2025-11-30", "0.03"}, {region.Short, "2025-12-01", "0.01"}, {region.Long, "2025-12-01", "0.05"}} {
+		if got := rules.Threshold(c.term, market.MustDay(c.day)).Share.String(); got != c.want {
+			t.Errorf("Threshold(%s, %s) = %s, want %s", c.term, c.day, got, c.want)
+		}
+	}
+}
+
 func TestNet(t *testing.T) {
 	us := load(t, "US")
 	for _, c := range []struct{ st, lt, inST, inLT, deduction, outST, outLT int64 }{

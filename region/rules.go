@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync"
 
 	"daybreak/market"
 	"daybreak/money"
@@ -134,24 +135,29 @@ type DatedRates struct {
 // change, so that reading one once is the same as reading it for every household.
 var loaded sync.Map
 
-// Load returns the embedded rules of a region, such as "CA", or ErrNoRegion, wrapped with the name.
-func Load(name string) (*Rules, error) {
-	if r, ok := loaded.Load(name); ok {
-		return r.(*Rules), nil
+// loaded reads each embedded file once, when it is first asked for.
+var loaded = func() map[string]func() (*Rules, error) {
+	all := map[string]func() (*Rules, error){}
+	for _, name := range Names() {
+		all[name] = sync.OnceValues(func() (*Rules, error) {
+			text, err := files.ReadFile("rules/" + strings.ToLower(name) + ".json")
+			if err != nil {
+				return nil, err
+			}
+			return Parse(text)
+		})
 	}
-	r, err := read(name)
-	if err == nil {
-		loaded.Store(name, r)
-	}
-	return r, err
-}
+	return all
+}()
 
-func read(name string) (*Rules, error) {
-	text, err := files.ReadFile("rules/" + strings.ToLower(name) + ".json")
-	if err != nil || strings.ToLower(name) == name {
+// Load returns the embedded rules of a region, such as "CA", or ErrNoRegion, wrapped with the name.
+// All callers share them.
+func Load(name string) (*Rules, error) {
+	rules, ok := loaded[name]
+	if !ok {
 		return nil, fmt.Errorf("%q: %w", name, ErrNoRegion)
 	}
-	return Parse(text)
+	return rules()
 }
 
 // Parse reads a rule file and checks that it is whole.
@@ -307,6 +313,20 @@ func (r *Rules) RatesOf(year int) DatedRates {
 	for _, e := range r.Rates {
 		if e.From <= year && e.From >= found.From {
 			found = e
+		}
+	}
+	return found
+}
+
+// Threshold returns the least loss worth harvesting for a term on a tax day: of the entries for the
+// term or for all, and for that time of the year, the last one in the file; zero where none applies.
+func (r *Rules) Threshold(term Term, day market.Day) Threshold {
+	_, month, dayOfMonth := day.Date()
+	now := fmt.Sprintf("%02d-%02d", month, dayOfMonth)
+	var found Threshold
+	for _, t := range r.Thresholds {
+		if (t.Term == "" || t.Term == string(term)) && t.From <= now {
+			found = t
 		}
 	}
 	return found
