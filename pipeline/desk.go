@@ -100,6 +100,7 @@ type DeskRequest struct {
 	Households []portfolio.HouseholdID
 	Runs       []string
 	WithTax    bool // load the tax history of households whose book has moved
+	Due        bool // what marked the households is dealt with
 }
 
 // Move is what the desk does with one order.

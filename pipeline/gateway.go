@@ -30,8 +30,11 @@ type Broker interface {
 // GatewayBook keeps orders between their release and the broker.
 type GatewayBook interface {
 	DeskBook
-	// ReadyHouseholds returns, by id and after a household, at most limit households with released
-	// orders that wait for no sale any more, and the runs of those orders.
+	// DueHouseholds returns, by id and after a household, at most limit households in which an order
+	// was released, or a sale has ended, since the gateway looked, and the runs of their orders.
+	DueHouseholds(ctx context.Context, after portfolio.HouseholdID, limit int) ([]portfolio.HouseholdID, []string, error)
+	// ReadyHouseholds returns in the same way households with released orders that wait for no sale
+	// any more, whatever has marked them.
 	ReadyHouseholds(ctx context.Context, after portfolio.HouseholdID, limit int) ([]portfolio.HouseholdID, []string, error)
 	// Unanswered returns at most limit orders that were sent at least age ago and that the broker
 	// has said nothing about, the oldest first.
@@ -54,13 +57,13 @@ type Gateway struct {
 	// IsOpen reports whether an exchange takes orders of a session now; nil: it does where the
 	// session is one of its calendar.
 	IsOpen func(exchange string, session market.Day) bool
-	// Sweep is how often the gateway looks without being woken; 0: every five seconds.
+	// Sweep is how often the gateway looks at everything without being woken; 0: every ten seconds.
 	Sweep time.Duration
 }
 
 const (
-	gatewayMax      = 200             // households of one transaction
-	sweepDefault    = 5 * time.Second // net below notifications, which may be lost
+	gatewayMax      = 200              // households of one transaction
+	sweepDefault    = 10 * time.Second // net below notifications, which may be lost, and for what waited for an open market
 	unansweredAfter = 30 * time.Second
 	unansweredMax   = 1_000
 	never           = time.Duration(-1)
@@ -106,26 +109,40 @@ func (g *Gateway) loop(ctx context.Context, wake <-chan struct{}) error {
 	}
 }
 
-// pass sends what can go now, after what the broker has not answered for an age.
+// pass sends what can go now: what is due where the gateway was woken, and in a sweep everything,
+// after what the broker has not answered for an age.
 func (g *Gateway) pass(ctx context.Context, age time.Duration) error {
-	var again error
-	if age != never {
-		again = g.SendAgain(ctx, age)
+	if age == never {
+		_, err := g.Due(ctx)
+		return err
 	}
+	again := g.SendAgain(ctx, age)
 	_, err := g.Pass(ctx)
 	return errors.Join(again, err)
 }
 
+// Due sends the orders that can go in households where something has changed, and returns how many
+// went.
+func (g *Gateway) Due(ctx context.Context) (int, error) {
+	return g.sendAll(ctx, g.Book.DueHouseholds, true)
+}
+
 // Pass sends every order that can go now and returns how many went.
 func (g *Gateway) Pass(ctx context.Context) (int, error) {
+	return g.sendAll(ctx, g.Book.ReadyHouseholds, false)
+}
+
+type findHouseholds func(ctx context.Context, after portfolio.HouseholdID, limit int) ([]portfolio.HouseholdID, []string, error)
+
+func (g *Gateway) sendAll(ctx context.Context, find findHouseholds, due bool) (int, error) {
 	var after portfolio.HouseholdID
 	sent := 0
 	for {
-		households, runs, err := g.Book.ReadyHouseholds(ctx, after, gatewayMax)
+		households, runs, err := find(ctx, after, gatewayMax)
 		if err != nil || len(households) == 0 {
 			return sent, err
 		}
-		n, err := g.send(ctx, DeskRequest{Households: households, Runs: runs})
+		n, err := g.send(ctx, DeskRequest{Households: households, Runs: runs, Due: due})
 		sent += n
 		if err != nil {
 			return sent, err

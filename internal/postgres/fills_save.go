@@ -323,15 +323,20 @@ func (w *fillWriter) queueHeld(b *pgx.Batch) {
 	}
 }
 
-// queueNotify wakes the page, and the gateway where an order that others may wait for has ended.
+// queueNotify wakes the page, and has the gateway look at households where a sale has ended: others
+// may have waited for it.
 func (w *fillWriter) queueNotify(b *pgx.Batch) {
 	if len(w.changes.Results) > 0 {
 		b.Queue(query("Notify"), ChannelFills, strconv.Itoa(len(w.changes.Results)))
 	}
-	ended := slices.ContainsFunc(w.changes.Results, func(r fills.Result) bool {
-		return r.Effects.Order.Progress.State.Ended()
-	})
-	if ended {
+	var households []string
+	for _, r := range w.changes.Results {
+		if o := r.Effects.Order; o.Side == portfolio.Sell && o.Progress.State.Ended() {
+			households = append(households, string(r.Effects.Posted.Household))
+		}
+	}
+	if len(households) > 0 {
+		b.Queue(query("MarkDue"), households)
 		b.Queue(query("Notify"), ChannelOrders, "")
 	}
 }

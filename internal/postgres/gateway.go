@@ -20,9 +20,18 @@ import (
 
 var _ pipeline.GatewayBook = (*DB)(nil)
 
+// DueHouseholds implements pipeline.GatewayBook.
+func (db *DB) DueHouseholds(ctx context.Context, after portfolio.HouseholdID, limit int) ([]portfolio.HouseholdID, []string, error) {
+	return db.gatewayHouseholds(ctx, "DueHouseholds", after, limit)
+}
+
 // ReadyHouseholds implements pipeline.GatewayBook.
 func (db *DB) ReadyHouseholds(ctx context.Context, after portfolio.HouseholdID, limit int) ([]portfolio.HouseholdID, []string, error) {
-	rows, err := db.pool.Query(ctx, query("ReadyHouseholds"), after, limit)
+	return db.gatewayHouseholds(ctx, "ReadyHouseholds", after, limit)
+}
+
+func (db *DB) gatewayHouseholds(ctx context.Context, name string, after portfolio.HouseholdID, limit int) ([]portfolio.HouseholdID, []string, error) {
+	rows, err := db.pool.Query(ctx, query(name), after, limit)
 	if err != nil {
 		return nil, nil, fmt.Errorf("find orders to send: %w", err)
 	}
@@ -62,10 +71,15 @@ func (db *DB) Unanswered(ctx context.Context, age time.Duration, limit int) ([]p
 
 // StartSubmit implements pipeline.DeskBook.
 func (db *DB) StartSubmit(ctx context.Context, a pipeline.Act, f pipeline.Frozen) error {
-	return db.inTx(ctx, func(tx pgx.Tx) error {
+	err := db.inTx(ctx, func(tx pgx.Tx) error {
 		return writeAudit(ctx, tx, AuditEntry{At: a.Now, Actor: a.By, Action: "order.submit", Subject: a.Run,
 			Detail: map[string]any{"where": a.Where, "comment": a.Comment, "orders": f.Orders, "notional": f.Notional, "root": f.Root}})
 	})
+	if err != nil {
+		return err
+	}
+	_, err = db.pool.Exec(ctx, query("AnalyzeOrders"))
+	return err
 }
 
 // UpdateDesk implements pipeline.DeskBook.
@@ -90,6 +104,11 @@ func loadDesk(ctx context.Context, tx pgx.Tx, r pipeline.DeskRequest) (*pipeline
 	ids, err := collect[portfolio.HouseholdID](ctx, tx, "LockHouseholds", r.Households)
 	if err != nil {
 		return nil, err
+	}
+	if r.Due {
+		if _, err := tx.Exec(ctx, query("TakeDue"), ids); err != nil {
+			return nil, fmt.Errorf("take what is due: %w", err)
+		}
 	}
 	l := newLoader(pipeline.Run{}, ids)
 	d := &deskLoader{loader: &l, request: r, out: &pipeline.DeskLoad{
@@ -263,12 +282,29 @@ func saveDesk(ctx context.Context, tx pgx.Tx, moves []pipeline.DeskMove) ([]pipe
 	if err := addSent(ctx, tx, took); err != nil {
 		return nil, err
 	}
-	if len(took) > 0 {
-		if _, err := tx.Exec(ctx, query("Notify"), ChannelOrders, ""); err != nil {
-			return nil, fmt.Errorf("notify: %w", err)
+	return took, markDue(ctx, tx, took)
+}
+
+// markDue has the gateway look at households whose orders were released or stopped: what waits for a
+// stopped sale ends. What was sent is looked at again when it is over.
+func markDue(ctx context.Context, tx pgx.Tx, took []pipeline.DeskMove) error {
+	var households []string
+	for _, m := range took {
+		if m.Move != pipeline.MoveSend {
+			households = append(households, string(m.Order.Household))
 		}
 	}
-	return took, nil
+	if len(households) > 0 {
+		if _, err := tx.Exec(ctx, query("MarkDue"), households); err != nil {
+			return fmt.Errorf("mark households: %w", err)
+		}
+	}
+	if len(took) > 0 {
+		if _, err := tx.Exec(ctx, query("Notify"), ChannelOrders, ""); err != nil {
+			return fmt.Errorf("notify: %w", err)
+		}
+	}
+	return nil
 }
 
 type deskKey struct {

@@ -77,6 +77,9 @@ func saveReview(ctx context.Context, tx pgx.Tx, run string, c pipeline.ReviewCha
 		if err != nil {
 			return err
 		}
+		if _, err := tx.Exec(ctx, query("MarkDueOrders"), run, changed); err != nil {
+			return fmt.Errorf("mark households: %w", err)
+		}
 		done += len(changed)
 		detail["orders"] = len(changed)
 		detail["ids"] = clipped(changed)
@@ -204,6 +207,9 @@ func (db *DB) SetKillSwitch(ctx context.Context, active bool, reason, by string,
 		}
 		entry := AuditEntry{At: now, Actor: by, Action: "kill.switch", Subject: "firm", Detail: map[string]any{"active": active, "reason": reason}}
 		if err := writeAudit(ctx, tx, entry); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, query("MarkDueWaiting")); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, query("Notify"), ChannelOrders, "")

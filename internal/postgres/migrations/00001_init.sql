@@ -315,6 +315,11 @@ CREATE INDEX trade_order_household ON trade_order (household, run);
 CREATE INDEX trade_order_waiting ON trade_order (household, run) WHERE is_waiting;
 CREATE INDEX trade_order_unanswered ON trade_order (sent) WHERE is_live;
 
+-- Households whose orders the gateway must look at: something was released, or a sale has ended.
+CREATE TABLE gateway_due (
+    household text PRIMARY KEY
+);
+
 -- What has been sent in a session, which the firm's limit for a day is checked against.
 CREATE TABLE sent_total (
     session  date NOT NULL,
@@ -471,7 +476,7 @@ CREATE TABLE audit (
 );
 
 -- +goose Down
-DROP TABLE audit, kill_switch, sent_total, dead_letter, stream_offset, book_exception, held_execution, execution, execution_key, sample_clock,
+DROP TABLE audit, kill_switch, sent_total, gateway_due, dead_letter, stream_offset, book_exception, held_execution, execution, execution_key, sample_clock,
     approval_order, approval, trade_order, account_decision, decision, run_progress, run_household, run, tax_lock,
     tax_event, tax_checkpoint, tax_history, journal, position, cash, planted_fault, account,
     household_owner, household, market_snapshot, model_weight, replacement, fx_rate, price, security;

@@ -1,20 +1,55 @@
+-- name: DueHouseholds
+-- Households that were marked, with the runs of their released orders; none where nothing waits.
+SELECT d.household, ARRAY(
+    SELECT DISTINCT o.run
+    FROM trade_order o
+    WHERE o.household = d.household AND o.is_waiting AND o.exception = '' AND o.held_by = '') AS runs
+FROM gateway_due d
+WHERE d.household > $1
+ORDER BY d.household
+LIMIT $2;
+
 -- name: ReadyHouseholds
 -- Households with released orders that wait for no sale any more: the sales are over, or a person
--- must look at them.
+-- must look at them. Each order is looked at by itself: this is the net below gateway_due.
 SELECT o.household, array_agg(DISTINCT o.run) AS runs
 FROM trade_order o
 WHERE o.is_waiting
   AND o.exception = ''
   AND o.held_by = ''
   AND o.household > $1
-  AND NOT EXISTS (
-      SELECT FROM jsonb_array_elements_text(o.waits_for) AS w (id)
-      JOIN trade_order s ON s.run = o.run AND s.id = w.id
-      WHERE (s.is_live OR s.state = 'Proposed')
-        AND s.exception = '')
+  AND (SELECT count(*)
+       FROM trade_order s
+       WHERE s.run = o.run
+         AND s.id = ANY (ARRAY(SELECT jsonb_array_elements_text(o.waits_for)))
+         AND (s.is_live OR s.state = 'Proposed')
+         AND s.exception = '') = 0
 GROUP BY o.household
 ORDER BY o.household
 LIMIT $2;
+
+-- name: MarkDue
+INSERT INTO gateway_due (household)
+SELECT DISTINCT h FROM unnest($1::text[]) AS h ORDER BY h
+ON CONFLICT (household) DO NOTHING;
+
+-- name: MarkDueOrders
+INSERT INTO gateway_due (household)
+SELECT DISTINCT household FROM trade_order WHERE run = $1 AND id = ANY ($2) ORDER BY household
+ON CONFLICT (household) DO NOTHING;
+
+-- name: MarkDueWaiting
+INSERT INTO gateway_due (household)
+SELECT DISTINCT household FROM trade_order WHERE is_waiting ORDER BY household
+ON CONFLICT (household) DO NOTHING;
+
+-- name: TakeDue
+-- Under the locks of the households: what marks them later waits, and marks them again.
+DELETE FROM gateway_due WHERE household = ANY ($1);
+
+-- name: AnalyzeOrders
+-- The orders of a run came in bulk since the last statistics.
+ANALYZE trade_order;
 
 -- name: Unanswered
 SELECT o.id, o.run, o.session, o.sequence, o.household, o.account, o.symbol, o.side, o.order_qty AS quantity, o.type, o.limit_price,
