@@ -87,7 +87,7 @@ func (b *browser) hear(ev any) {
 
 // chromium returns the path of a Chromium or Chrome.
 func chromium() (string, error) {
-	for _, name := range []string{os.Getenv("DAYBREAK_CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
+	for _, name := range []string{os.Getenv("DAYBREAK_CHROMIUM"), "chromium", "chromium-browser", "google-chrome", "headless-shell"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path, nil
 		}

@@ -293,7 +293,8 @@
       $('#no-fills')?.remove();
     });
     on('reload', () => { moved(); reloadFills?.(); });
-    addEventListener('pagehide', () => source.close());
+    addEventListener('pagehide', () => source.close(), { once: true });
   };
   connect();
+  addEventListener('pageshow', (e) => { if (e.persisted) location.reload(); }); // back from the browser's cache
 })();
