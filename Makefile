@@ -6,7 +6,7 @@ DATA        ?=
 ARGS        ?=
 
 # Packages whose tests use a database or a broker: run again with a real Kafka and the other PostgreSQL.
-REAL = ./internal/... ./sim/... ./cmd/...
+REAL = ./internal/postgres/... ./internal/kafka/... ./internal/web ./sim/... ./cmd/...
 
 .DEFAULT_GOAL := help
 
