@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync"
 
 	"daybreak/market"
 	"daybreak/money"
@@ -130,10 +129,6 @@ type DatedRates struct {
 	Long      money.Dec `json:"long"`      // rate on a long-term gain
 	Source    string    `json:"source"`
 }
-
-// loaded holds the rules that were read before, by name: the files are embedded and Rules never
-// change, so that reading one once is the same as reading it for every household.
-var loaded sync.Map
 
 // loaded reads each embedded file once, when it is first asked for.
 var loaded = func() map[string]func() (*Rules, error) {
