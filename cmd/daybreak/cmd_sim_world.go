@@ -119,6 +119,11 @@ func (a *app) simWorld(ctx context.Context, f worldFlags) error {
 		if report.WorldSummary, report.Files, err = a.makeWorld(ctx, db, world, f); err != nil {
 			return err
 		}
+		if f.out == "" {
+			if err := a.setSampleClock(ctx, db, f.settings.To); err != nil {
+				return err
+			}
+		}
 		spent := a.now().Sub(began)
 		report.Seconds = spent.Round(time.Millisecond).Seconds()
 		report.EventsPerSecond = int(float64(report.Events) / max(spent.Seconds(), 1e-9))

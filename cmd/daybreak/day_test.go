@@ -105,7 +105,7 @@ func waitFor(t *testing.T, p *process, done func() bool) {
 		case <-p.ended:
 			t.Fatalf("%s has ended: %s", p.Args, &p.errOut)
 		case <-late:
-			t.Fatalf("waiting for %s after %s", p.Args, patience)
+			t.Fatalf("waiting for %s after %s: %s", p.Args, patience, &p.errOut)
 		}
 	}
 }
@@ -229,6 +229,7 @@ func TestFillsSurviveKills(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-consumer.ended
+		t.Logf("kill %d after %d fills", kill+1, executions(t, db))
 	}
 	last := start(t, data, "serve", "fills", "--instance", "one")
 	waitFor(t, last, func() bool { return done(t, db) })

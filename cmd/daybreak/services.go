@@ -50,8 +50,7 @@ type services struct {
 	producer *kafka.Producer
 	build    string
 	rules    string
-	now      func() time.Time // the installation's clock: the sample's stands in another year
-	isSample bool
+	clock    *clock
 	instance string // of this process in its consumer groups; "" for none
 	ready    func(http string) error
 }
@@ -72,7 +71,7 @@ func (a *app) openServices(ctx context.Context, where *installation) (*services,
 	if s.db, err = postgres.Open(ctx, where.DSN, a.settings.Connections); err != nil {
 		return nil, err
 	}
-	if s.now, s.isSample, err = s.db.Clock(ctx, a.now); err != nil {
+	if s.clock, err = newClock(ctx, s.db, a.now); err != nil {
 		s.db.Close()
 		return nil, err
 	}
@@ -113,14 +112,14 @@ func (s *services) role(name string) (func(context.Context) error, error) {
 	case roleWorker:
 		return s.consumer(pipeline.TopicWork, groupWorker, workBatchMax, pipeline.NewWorker(s.db, s.app.log)).Run, nil
 	case roleFills:
-		handler := pipeline.NewFills(s.db, kafka.FillCodec(), s.now, s.app.log)
+		handler := pipeline.NewFills(s.db, kafka.FillCodec(), s.app.now, s.app.log)
 		return s.consumer(pipeline.TopicFills, groupFills, fillsBatchMax, handler).Run, nil
 	case roleGateway:
 		return s.gateway, nil
 	case roleWeb:
 		return s.web, nil
 	case roleScheduler:
-		scheduler := &pipeline.Scheduler{Runs: s.db, Work: s.producer, Build: s.build, Rules: s.rules, Maker: makerScheduler, Now: s.now, Log: s.app.log}
+		scheduler := &pipeline.Scheduler{Runs: s.db, Work: s.producer, Build: s.build, Rules: s.rules, Maker: makerScheduler, Now: s.clock.now, Log: s.app.log}
 		return scheduler.Run, nil
 	}
 	return nil, usageError("unknown role %q: one of %s", name, strings.Join(roles, ", "))
@@ -141,17 +140,21 @@ func (s *services) consumer(topic, group string, batchMax int, h pipeline.Handle
 func (s *services) gateway(ctx context.Context) error {
 	g := &pipeline.Gateway{
 		Book: s.db, Broker: broker.NewSimulated(s.producer, kafka.FillCodec(), broker.Settings{Seed: sampleSeed}),
-		Limits: orders.DefaultLimits, Log: s.app.log,
-	}
-	if !s.isSample {
-		g.IsOpen = s.isOpen
+		Limits: orders.DefaultLimits, IsOpen: s.isOpen, Log: s.app.log,
 	}
 	return g.Run(ctx)
 }
 
 func (s *services) isOpen(exchange string, session market.Day) bool {
 	calendar, err := market.Calendar(exchange)
-	return err == nil && calendar.DayAt(s.now()) == session && calendar.IsOpen(s.now())
+	if err != nil {
+		return false
+	}
+	now, isSample := s.clock.state()
+	if isSample {
+		return calendar.IsSession(session)
+	}
+	return calendar.DayAt(now()) == session && calendar.IsOpen(now())
 }
 
 // web serves the pages.

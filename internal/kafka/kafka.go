@@ -16,6 +16,10 @@ import (
 // sessionTimeout is how long a silent member keeps its partitions; brokers take no less than 6 s.
 const sessionTimeout = 6 * time.Second
 
+// rebalanceTimeout is how long a rebalance waits for a member that is busy with a batch. One that
+// takes longer loses its partitions, and the fence keeps its batch from being written.
+const rebalanceTimeout = 20 * time.Second
+
 // Producer writes records to partitions that their makers chose, and waits for all replicas. It is
 // safe for concurrent use.
 type Producer struct {
