@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -78,29 +79,41 @@ type Replayed struct {
 	Differences []Difference        `json:"differences"`
 }
 
+// ReplayRequest asks for an account's decision again. Settings change the account's policy first.
+type ReplayRequest struct {
+	Account  portfolio.AccountID
+	Run      string
+	Build    string // that replays
+	Settings []Setting
+}
+
+// ErrSetting is wrapped where a setting of a replay names no parameter, or has no such value. The
+// command reports it as a fault of usage.
+var ErrSetting = errors.New("not a parameter of an account")
+
 // Replay decides an account's household again from the recorded inputs and the recorded market, and
 // compares the account's part with what was recorded. Nothing that was corrected or imported since
-// plays a part. Settings change the account's policy first; build is the one that replays.
-func Replay(ctx context.Context, records Records, account portfolio.AccountID, run, build string, settings []Setting) (Replayed, error) {
-	recorded, err := records.Recorded(ctx, account, run)
+// plays a part.
+func Replay(ctx context.Context, records Records, q ReplayRequest) (Replayed, error) {
+	recorded, err := records.Recorded(ctx, q.Account, q.Run)
 	if err != nil {
 		return Replayed{}, err
 	}
-	now, err := decideAgain(recorded, settings)
+	now, err := decideAgain(recorded, q.Settings)
 	if err != nil {
-		return Replayed{}, fmt.Errorf("account %s in run %s: %w", account, run, err)
+		return Replayed{}, fmt.Errorf("account %s in run %s: %w", q.Account, q.Run, err)
 	}
 	differences, err := differ(recorded.Record, now)
 	if err != nil {
-		return Replayed{}, fmt.Errorf("account %s in run %s: %w", account, run, err)
+		return Replayed{}, fmt.Errorf("account %s in run %s: %w", q.Account, q.Run, err)
 	}
-	r := Replayed{Account: account, Run: run, Same: len(differences) == 0, Differences: differences}
+	r := Replayed{Account: q.Account, Run: q.Run, Same: len(differences) == 0, Differences: differences}
 	switch {
 	case r.Same:
 		r.Cause = CauseNone
-	case len(settings) > 0:
+	case len(q.Settings) > 0:
 		r.Cause = CauseParameter
-	case recorded.Run.Build != build:
+	case recorded.Run.Build != q.Build:
 		r.Cause = CauseBuild
 	default:
 		r.Cause = CauseUnknown
@@ -139,7 +152,7 @@ func set(in *rebalance.Input, account portfolio.AccountID, settings []Setting) e
 		}
 		for _, s := range settings {
 			if err := a.Policy.Set(s.Key, s.Value); err != nil {
-				return err
+				return fmt.Errorf("%w: %w", ErrSetting, err)
 			}
 		}
 	}

@@ -171,7 +171,11 @@ func anySession(day market.Day) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s: %w", day, ErrNoSession)
+	next, err := NextRun(day.Time())
+	if err != nil {
+		return fmt.Errorf("%s: %w", day, ErrNoSession)
+	}
+	return fmt.Errorf("%s: %w; the next session is %s", day, ErrNoSession, next.Session)
 }
 
 func chooseHouseholds(ctx context.Context, runs Runs, request RunRequest) ([]HouseholdRef, []portfolio.HouseholdID, error) {

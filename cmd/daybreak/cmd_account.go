@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -143,7 +144,11 @@ func newAccountReplayCmd(a *app) *cobra.Command {
 				return err
 			}
 			defer d.close()
-			replayed, err := pipeline.Replay(c.Context(), d.db, portfolio.AccountID(args[0]), run, id, settings)
+			replayed, err := pipeline.Replay(c.Context(), d.db,
+				pipeline.ReplayRequest{Account: portfolio.AccountID(args[0]), Run: run, Build: id, Settings: settings})
+			if errors.Is(err, pipeline.ErrSetting) {
+				return exitWith(exitUsage, err)
+			}
 			if err != nil {
 				return err
 			}

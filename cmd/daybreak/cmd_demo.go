@@ -184,7 +184,7 @@ func (d *demoDay) replay(ctx context.Context) error {
 	}
 	d.report.Account = account
 	for _, settings := range [][]pipeline.Setting{nil, {{Key: "harvest_min", Value: "0.9"}}} {
-		r, err := pipeline.Replay(ctx, s.db, account, d.id, s.build, settings)
+		r, err := pipeline.Replay(ctx, s.db, pipeline.ReplayRequest{Account: account, Run: d.id, Build: s.build, Settings: settings})
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
 	"daybreak/pipeline"
@@ -115,6 +116,9 @@ func (a *app) exitCode(ctx context.Context, err error) int {
 	return exitFailed
 }
 
+// undefinedTable is PostgreSQL's code for a table that is not there.
+const undefinedTable = "42P01"
+
 // errorLine returns what stderr says about err, on one line; "" where there is nothing to say.
 func errorLine(err error) string {
 	var exit *exitError
@@ -124,7 +128,12 @@ func errorLine(err error) string {
 	if errors.Is(err, context.Canceled) || errors.As(err, &interruption{}) {
 		return "interrupted"
 	}
-	lines := strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' })
+	text := err.Error()
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == undefinedTable {
+		text += "; the database lacks this build's schema: `daybreak up` or `daybreak serve --migrate` bring it"
+	}
+	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
 	for i := range lines {
 		lines[i] = strings.TrimSpace(lines[i])
 	}

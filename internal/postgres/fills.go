@@ -177,7 +177,9 @@ func (l *fillLoader) queueOrders(b *pgx.Batch) {
 	var k fills.Lock
 	targets = []any{&k.Run, &k.Order, &k.Property, &k.Until, &k.State}
 	l.queue(b, "FillLocks", []any{l.sales}, targets, func(s *fills.State) error {
-		s.Locks[k.Order] = append(s.Locks[k.Order], k)
+		if s.Orders[k.Order].Run == k.Run { // another run's proposal of the same order locks nothing any more
+			s.Locks[k.Order] = append(s.Locks[k.Order], k)
+		}
 		return nil
 	})
 }

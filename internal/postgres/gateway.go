@@ -142,20 +142,18 @@ func (d *deskLoader) loadOrders(ctx context.Context, tx pgx.Tx) error {
 		&o.Reason, &o.Numbers, &o.BookVersion, &o.Build, &o.Rules, &o.ContentHash, &p.State, &p.OrderQty, &p.CumQty, &p.LeavesQty,
 		&o.Released, &o.IsSent, &o.HeldBy, &o.Exception, &a.Maker, &a.Approver, &a.ContentHash, &o.RunBuild, &o.RunRules,
 		&o.Exchange, &o.Property, &o.Harvests}
-	return d.forEach(ctx, tx, "DeskOrders", []any{d.request.Runs}, targets, func(i int) error {
+	return d.forEach(ctx, tx, scan{"DeskOrders", []any{d.request.Runs}, targets}, func(i int) {
 		o.Household = d.ids[i]
 		d.out.Households[i].Orders = append(d.out.Households[i].Orders, o)
 		o.Lots, o.WaitsFor, o.Numbers = nil, nil, nil
-		return nil
 	})
 }
 
 func (d *deskLoader) loadLocks(ctx context.Context, tx pgx.Tx) error {
 	var k tlh.Lock
 	targets := []any{&k.Property, &k.Symbol, &k.Account, &k.Order, &k.Until, &k.Provisional}
-	return d.forEach(ctx, tx, "DeskLocks", nil, targets, func(i int) error {
+	return d.forEach(ctx, tx, scan{"DeskLocks", nil, targets}, func(i int) {
 		d.out.Households[i].Locks = append(d.out.Households[i].Locks, k)
-		return nil
 	})
 }
 

@@ -41,9 +41,14 @@ func Open(ctx context.Context, dsn string, connectionsMax int) (*DB, error) {
 	}
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
-		return nil, fmt.Errorf("reach database: %w", err)
+		return nil, unreachable(err)
 	}
 	return &DB{pool: pool}, nil
+}
+
+// unreachable says what to look at where a database does not answer.
+func unreachable(err error) error {
+	return fmt.Errorf("the database can't be reached; is it running, and does --database-url (or PG*) name it? %w", err)
 }
 
 // New returns a DB over a pool whose connections were made with RegisterTypes.
@@ -98,6 +103,9 @@ func withMigrations(dsn string, do func(*goose.Provider) error) error {
 	provider, err := goose.NewProvider(goose.DialectPostgres, conn, files, goose.WithSessionLocker(locker))
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
+	}
+	if err := conn.Ping(); err != nil {
+		return unreachable(err)
 	}
 	return do(provider)
 }

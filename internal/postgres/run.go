@@ -42,7 +42,7 @@ func (db *DB) CreateRun(ctx context.Context, r pipeline.Run, m pipeline.StoredMa
 		var live string
 		err := tx.QueryRow(ctx, query("LiveRunOf"), r.Session).Scan(&live)
 		if err == nil {
-			return fmt.Errorf("%s: %w", live, pipeline.ErrRunExists)
+			return fmt.Errorf("%w: %s; `daybreak run watch %s` follows it, `daybreak run cancel %s` makes room for another", pipeline.ErrRunExists, live, live, live)
 		}
 		if !errors.Is(err, pgx.ErrNoRows) {
 			return err

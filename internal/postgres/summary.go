@@ -50,22 +50,10 @@ func (db *DB) Summary(ctx context.Context, run string) (pipeline.Summary, error)
 	return s, nil
 }
 
-// eachRow runs a query and calls each after every row was scanned into targets.
-func eachRow(ctx context.Context, tx pgx.Tx, name string, args, targets []any, each func()) error {
-	rows, err := tx.Query(ctx, query(name), args...)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	if _, err := pgx.ForEachRow(rows, targets, func() error { each(); return nil }); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
-}
-
 func sumOutcomes(ctx context.Context, tx pgx.Tx, s *pipeline.Summary) error {
 	var outcome string
 	var households, accounts int
-	err := eachRow(ctx, tx, "SummaryOutcomes", []any{s.Run}, []any{&outcome, &households, &accounts}, func() {
+	err := eachRow(ctx, tx, scan{"SummaryOutcomes", []any{s.Run}, []any{&outcome, &households, &accounts}}, func() {
 		switch outcome {
 		case pipeline.OutcomePlanned:
 			s.Planned = households
@@ -84,7 +72,7 @@ func sumAccounts(ctx context.Context, tx pgx.Tx, s *pipeline.Summary) error {
 	var accounts, planned int
 	var cashBefore, cashAfter, driftBefore, driftAfter, harvested, denied, value money.Dec
 	targets := []any{&currency, &accounts, &planned, &cashBefore, &cashAfter, &driftBefore, &driftAfter, &harvested, &denied, &value}
-	err := eachRow(ctx, tx, "SummaryAccounts", []any{s.Run}, targets, func() {
+	err := eachRow(ctx, tx, scan{"SummaryAccounts", []any{s.Run}, targets}, func() {
 		s.Accounts += accounts
 		s.AccountsPlanned += planned
 		s.CashBefore[currency], s.CashAfter[currency] = cashBefore, cashAfter
@@ -100,14 +88,14 @@ func sumAccounts(ctx context.Context, tx pgx.Tx, s *pipeline.Summary) error {
 
 func sumDrift(ctx context.Context, tx pgx.Tx, s *pipeline.Summary) error {
 	var b pipeline.DriftLevel
-	return eachRow(ctx, tx, "SummaryDrift", []any{s.Run, driftEdges}, []any{&b.From, &b.Before, &b.After}, func() {
+	return eachRow(ctx, tx, scan{"SummaryDrift", []any{s.Run, driftEdges}, []any{&b.From, &b.Before, &b.After}}, func() {
 		s.DriftLevels = append(s.DriftLevels, b)
 	})
 }
 
 func sumSides(ctx context.Context, tx pgx.Tx, s *pipeline.Summary) error {
 	var t pipeline.SideTotal
-	return eachRow(ctx, tx, "SummarySides", []any{s.Run}, []any{&t.Region, &t.Side, &t.Currency, &t.Orders, &t.Notional}, func() {
+	return eachRow(ctx, tx, scan{"SummarySides", []any{s.Run}, []any{&t.Region, &t.Side, &t.Currency, &t.Orders, &t.Notional}}, func() {
 		s.BySide = append(s.BySide, t)
 		s.Orders += t.Orders
 		s.Notional[t.Currency] = s.Notional[t.Currency].Add(t.Notional)
@@ -120,7 +108,7 @@ func sumReasons(ctx context.Context, tx pgx.Tx, s *pipeline.Summary) error {
 		into  *[]pipeline.ReasonTotal
 	}{{"SummaryReasons", &s.ByReason}, {"SummaryNotTraded", &s.NotTraded}, {"SummaryParked", &s.ParkedReasons}} {
 		var t pipeline.ReasonTotal
-		err := eachRow(ctx, tx, part.query, []any{s.Run}, []any{&t.Region, &t.Reason, &t.Count}, func() {
+		err := eachRow(ctx, tx, scan{part.query, []any{s.Run}, []any{&t.Region, &t.Reason, &t.Count}}, func() {
 			*part.into = append(*part.into, t)
 		})
 		if err != nil {
@@ -133,14 +121,14 @@ func sumReasons(ctx context.Context, tx pgx.Tx, s *pipeline.Summary) error {
 func sumRegions(ctx context.Context, tx pgx.Tx, s *pipeline.Summary) error {
 	var region string
 	var t pipeline.RegionTotal
-	err := eachRow(ctx, tx, "SummaryRegions", []any{s.Run}, []any{&region, &t.Households, &t.Harvested}, func() {
+	err := eachRow(ctx, tx, scan{"SummaryRegions", []any{s.Run}, []any{&region, &t.Households, &t.Harvested}}, func() {
 		s.ByRegion[region] = t
 	})
 	if err != nil {
 		return err
 	}
 	var harvests int
-	return eachRow(ctx, tx, "SummaryHarvests", []any{s.Run}, []any{&region, &harvests}, func() {
+	return eachRow(ctx, tx, scan{"SummaryHarvests", []any{s.Run}, []any{&region, &harvests}}, func() {
 		t := s.ByRegion[region]
 		t.Harvests = harvests
 		s.ByRegion[region] = t

@@ -242,12 +242,13 @@ func taxHistories(ctx context.Context, tx pgx.Tx, after portfolio.HouseholdID, l
 
 func appendTaxEvents(ctx context.Context, tx pgx.Tx, l *loader, page []pipeline.TaxHousehold) error {
 	var body []byte
-	return l.forEach(ctx, tx, "VerifyEvents", nil, []any{&body}, func(i int) error {
+	var bad error
+	err := l.forEach(ctx, tx, scan{"VerifyEvents", nil, []any{&body}}, func(i int) {
 		var e region.Event
-		if err := json.Unmarshal(body, &e); err != nil {
-			return fmt.Errorf("household %s: tax event: %w", l.ids[i], err)
+		if err := json.Unmarshal(body, &e); err != nil && bad == nil {
+			bad = fmt.Errorf("household %s: tax event: %w", l.ids[i], err)
 		}
 		page[i].Events = append(page[i].Events, e)
-		return nil
 	})
+	return errors.Join(err, bad)
 }

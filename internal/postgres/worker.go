@@ -78,25 +78,35 @@ func (l *loader) load(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// forEach runs a query over the batch's households; its first column is the household, the others
-// are scanned into targets, and each is called with the household's place for every row.
-func (l *loader) forEach(ctx context.Context, tx pgx.Tx, name string, args []any, targets []any, each func(i int) error) error {
-	rows, err := tx.Query(ctx, query(name), append([]any{l.ids}, args...)...)
+// scan is a query by name, what it asks for, and where its columns go.
+type scan struct {
+	query   string
+	args    []any
+	targets []any
+}
+
+// eachRow calls each after every row of a query was scanned into its targets.
+func eachRow(ctx context.Context, tx pgx.Tx, s scan, each func()) error {
+	rows, err := tx.Query(ctx, query(s.query), s.args...)
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", s.query, err)
 	}
-	var id portfolio.HouseholdID
-	_, err = pgx.ForEachRow(rows, append([]any{&id}, targets...), func() error {
-		i, ok := slices.BinarySearch(l.ids, id)
-		if !ok {
-			return fmt.Errorf("household %s was not asked for", id)
-		}
-		return each(i)
-	})
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	if _, err := pgx.ForEachRow(rows, s.targets, func() error { each(); return nil }); err != nil {
+		return fmt.Errorf("%s: %w", s.query, err)
 	}
 	return nil
+}
+
+// forEach runs a query over the batch's households, whose ids come first in its arguments and in its
+// columns; each is called with the household's place for every row.
+func (l *loader) forEach(ctx context.Context, tx pgx.Tx, s scan, each func(i int)) error {
+	var id portfolio.HouseholdID
+	s.args, s.targets = append([]any{l.ids}, s.args...), append([]any{&id}, s.targets...)
+	return eachRow(ctx, tx, s, func() {
+		if i, ok := slices.BinarySearch(l.ids, id); ok {
+			each(i)
+		}
+	})
 }
 
 // park marks a household whose facts cannot be used; the first reason stays.
@@ -109,35 +119,32 @@ func (l *loader) park(i int, code, detail string) {
 func (l *loader) loadHouseholds(ctx context.Context, tx pgx.Tx) error {
 	var h portfolio.Household
 	var version int64
-	return l.forEach(ctx, tx, "HouseholdsOf", nil, []any{&h.Region, &h.RoutingKey, &version}, func(i int) error {
+	return l.forEach(ctx, tx, scan{"HouseholdsOf", nil, []any{&h.Region, &h.RoutingKey, &version}}, func(i int) {
 		in := &l.households[i].Input
 		in.Household = portfolio.Household{ID: l.ids[i], Region: h.Region, RoutingKey: h.RoutingKey}
 		in.BookVersion = version
 		l.known[i] = true
-		return nil
 	})
 }
 
 func (l *loader) loadOwners(ctx context.Context, tx pgx.Tx) error {
 	var o portfolio.Owner
-	return l.forEach(ctx, tx, "OwnersOf", nil, []any{&o.ID, &o.From, &o.To}, func(i int) error {
+	return l.forEach(ctx, tx, scan{"OwnersOf", nil, []any{&o.ID, &o.From, &o.To}}, func(i int) {
 		h := &l.households[i].Input.Household
 		h.Owners = append(h.Owners, o)
-		return nil
 	})
 }
 
 func (l *loader) loadAccounts(ctx context.Context, tx pgx.Tx) error {
 	var a portfolio.Account
 	var policy []byte
-	return l.forEach(ctx, tx, "AccountsOf", nil, []any{&a.ID, &a.Owner, &a.Type, &a.Currency, &a.Model, &policy}, func(i int) error {
+	return l.forEach(ctx, tx, scan{"AccountsOf", nil, []any{&a.ID, &a.Owner, &a.Type, &a.Currency, &a.Model, &policy}}, func(i int) {
 		a.Policy = portfolio.Policy{}
 		if err := json.Unmarshal(policy, &a.Policy); err != nil {
 			l.park(i, pipeline.ReasonBadInput, fmt.Sprintf("account %s: policy: %v", a.ID, err))
 		}
 		h := &l.households[i].Input.Household
 		h.Accounts = append(h.Accounts, a)
-		return nil
 	})
 }
 
@@ -155,35 +162,32 @@ func (l *loader) account(i int, id portfolio.AccountID) *portfolio.Account {
 func (l *loader) loadCash(ctx context.Context, tx pgx.Tx) error {
 	var id portfolio.AccountID
 	var c portfolio.Cash
-	return l.forEach(ctx, tx, "CashOf", nil, []any{&id, &c.Currency, &c.Amount}, func(i int) error {
+	return l.forEach(ctx, tx, scan{"CashOf", nil, []any{&id, &c.Currency, &c.Amount}}, func(i int) {
 		if a := l.account(i, id); a != nil {
 			a.Cash = append(a.Cash, c)
 		}
-		return nil
 	})
 }
 
 func (l *loader) loadPositions(ctx context.Context, tx pgx.Tx) error {
 	var id portfolio.AccountID
 	var p portfolio.Position
-	return l.forEach(ctx, tx, "PositionsOf", nil, []any{&id, &p.Symbol, &p.Shares}, func(i int) error {
+	return l.forEach(ctx, tx, scan{"PositionsOf", nil, []any{&id, &p.Symbol, &p.Shares}}, func(i int) {
 		if a := l.account(i, id); a != nil {
 			a.Positions = append(a.Positions, p)
 		}
-		return nil
 	})
 }
 
 func (l *loader) loadCheckpoints(ctx context.Context, tx pgx.Tx) error {
 	var version int64
 	var body []byte
-	return l.forEach(ctx, tx, "CheckpointsOf", nil, []any{&version, &body}, func(i int) error {
+	return l.forEach(ctx, tx, scan{"CheckpointsOf", nil, []any{&version, &body}}, func(i int) {
 		checkpoint, err := readCheckpoint(body)
 		if err != nil {
 			l.park(i, pipeline.ReasonBadInput, fmt.Sprintf("tax checkpoint of version %d: %v", version, err))
 		}
 		l.households[i].Input.Tax = checkpoint
-		return nil
 	})
 }
 
@@ -198,42 +202,38 @@ func readCheckpoint(body []byte) (region.Checkpoint, error) {
 
 func (l *loader) loadEvents(ctx context.Context, tx pgx.Tx) error {
 	var body []byte
-	return l.forEach(ctx, tx, "TaxEventsOf", nil, []any{&body}, func(i int) error {
+	return l.forEach(ctx, tx, scan{"TaxEventsOf", nil, []any{&body}}, func(i int) {
 		var e region.Event
 		if err := json.Unmarshal(body, &e); err != nil {
 			l.park(i, pipeline.ReasonBadInput, fmt.Sprintf("tax event: %v", err))
 		}
 		in := &l.households[i].Input
 		in.Events = append(in.Events, e)
-		return nil
 	})
 }
 
 func (l *loader) loadLocks(ctx context.Context, tx pgx.Tx) error {
 	var k tlh.Lock
 	targets := []any{&k.Property, &k.Symbol, &k.Account, &k.Order, &k.Until, &k.Provisional}
-	return l.forEach(ctx, tx, "LocksOf", []any{l.run.ID, l.run.Session}, targets, func(i int) error {
+	return l.forEach(ctx, tx, scan{"LocksOf", []any{l.run.ID, l.run.Session}, targets}, func(i int) {
 		in := &l.households[i].Input
 		in.Locks = append(in.Locks, k)
-		return nil
 	})
 }
 
 func (l *loader) loadOpenOrders(ctx context.Context, tx pgx.Tx) error {
 	var o portfolio.OpenOrder
 	targets := []any{&o.ID, &o.Account, &o.Symbol, &o.Side, &o.Leaves}
-	return l.forEach(ctx, tx, "OpenOrdersOf", nil, targets, func(i int) error {
+	return l.forEach(ctx, tx, scan{"OpenOrdersOf", nil, targets}, func(i int) {
 		in := &l.households[i].Input
 		in.Open = append(in.Open, o)
-		return nil
 	})
 }
 
 func (l *loader) loadExceptions(ctx context.Context, tx pgx.Tx) error {
 	var account, code, detail string
-	return l.forEach(ctx, tx, "OpenExceptionsOf", nil, []any{&account, &code, &detail}, func(i int) error {
+	return l.forEach(ctx, tx, scan{"OpenExceptionsOf", nil, []any{&account, &code, &detail}}, func(i int) {
 		l.park(i, code, fmt.Sprintf("account %s: open exception %s: %s", account, code, detail))
-		return nil
 	})
 }
 

@@ -25,12 +25,10 @@ JOIN unnest($1::text[], $2::text[]) AS n (account, symbol) ON p.account = n.acco
 SELECT household, account, currency, amount FROM cash WHERE account = ANY ($1);
 
 -- name: FillLocks
-SELECT l.household, l.run, l.order_id, l.property, l.until, l.state
-FROM tax_lock l
-JOIN trade_order o ON o.run = l.run AND o.id = l.order_id
-WHERE l.order_id = ANY ($1)
-  AND o.sent IS NOT NULL
-ORDER BY l.household, l.property;
+SELECT household, run, order_id, property, until, state
+FROM tax_lock
+WHERE order_id = ANY ($1)
+ORDER BY household, property;
 
 -- name: FillSeen
 SELECT key, content_hash FROM execution_key WHERE key = ANY ($1);
