@@ -2,6 +2,7 @@
 
 GO          ?= go
 STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+PYTHON      ?= python3
 DATA        ?=
 ARGS        ?=
 
@@ -22,7 +23,7 @@ up: ## everything on this machine, pages on 127.0.0.1:8080; DATA=DIR says where 
 build: ## bin/daybreak
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o bin/daybreak ./cmd/daybreak
 
-check: fmt-check lint tidy test real demo-check ## all that CI runs
+check: fmt-check lint tidy fused-check test real demo-check ## all that CI runs
 
 check-long: check ## besides, what takes long: three brokers, DAYBREAK_LONG=1
 	scripts/kafka.sh run 3 env DAYBREAK_LONG=1 $(GO) test -count=1 -timeout 60m ./...
@@ -48,6 +49,13 @@ fmt: ## format the source
 
 fmt-check:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not formatted, run 'make fmt':"; echo "$$unformatted"; exit 1; }
+
+compare: build ## optimiser against cvxpy and Clarabel on the stored accounts; needs Python with numpy, cvxpy, clarabel
+	@for s in etf10 di100 di500; do gzip -dc testdata/optimum/$$s.json.gz > bin/$$s.json && bin/daybreak plan bin/$$s.json > bin/$$s.jsonl && \
+		$(PYTHON) scripts/compare_optimum.py bin/$$s.json bin/$$s.jsonl --solve 3 || exit 1; done
+
+fused-check: ## the optimiser gives the same bits on every processor: no fused multiply and add
+	scripts/check_fused.sh
 
 bench: ## all benchmarks of the packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...

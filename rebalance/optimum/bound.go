@@ -153,7 +153,7 @@ func (v *bounder) onGrid(i int, exposure float64, cuts []cut, g gridAt) float64 
 	}
 	least := math.Inf(1)
 	for _, t := range [...]float64{down, up} {
-		if t < g.in.lo-gridSlack*tick || t > g.in.hi+gridSlack*tick {
+		if slack := gridSlack * tick; t < g.in.lo-float64(slack) || t > g.in.hi+float64(slack) {
 			continue
 		}
 		n := 0

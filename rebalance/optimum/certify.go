@@ -78,7 +78,7 @@ func (b *book) convert(m *measured, c Conversion) {
 	m.cash[0] = m.cash[0].Sub(c.Amount).Sub(spread)
 	m.cash[1+c.Balance] = m.cash[1+c.Balance].Add(c.Amount)
 	e := c.Amount.Float() / b.worth
-	m.parts.Cost += spread.Float()/b.worth + float64(0.5*conversionCurve*e)*e
+	m.parts.Cost += spread.Float()/b.worth + float64(0.5*conversionCurve*e*e)
 }
 
 // measureRisk sums the risk of the weights after trading, factor by factor.

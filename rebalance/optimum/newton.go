@@ -198,7 +198,7 @@ func (c *climber) advance(mask []uint8, eps float64) bool {
 		}
 		c.p.evaluate(e, mask, eps)
 		c.length = length / first
-		if e.soft >= d.soft+float64(riseMin*before)-floor && before > 0 {
+		if e.soft >= d.soft+float64(riseMin*before)-float64(floor) && before > 0 {
 			c.now, c.next = e, d
 			return before > floor/8 || c.p.residual(e) < c.p.residual(d)
 		}

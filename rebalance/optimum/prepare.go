@@ -367,24 +367,10 @@ func (b *book) cut(p *problem, i int, in piece, least float64) bool {
 	if b.isMixed[i] {
 		at[either].hi = 0
 	}
-	isSplit := b.isMixed[i] || p.isClassed && in.lo < 0 && in.hi > 0
-	if i >= len(b.u.Securities) {
-		least = 0
-		isSplit = false
-	}
+	isSecurity := i < len(b.u.Securities)
 	switch {
-	case least > 0:
-		if in.lo <= -least {
-			at[sale] = piece{in.lo, min(in.hi, -least)}
-			p.all[i] |= 1 << sale
-		}
-		if in.lo <= 0 && in.hi >= 0 {
-			p.all[i] |= 1 << none
-		}
-		if in.hi >= least {
-			at[purchase] = piece{max(in.lo, least), in.hi}
-			p.all[i] |= 1 << purchase
-		}
+	case isSecurity && least > 0:
+		p.all[i] = cutAtLeast(at, in, least)
 		if b.o.Roles == Fixed {
 			p.fixed[i] = p.all[i]
 			if b.isMixed[i] {
@@ -392,7 +378,7 @@ func (b *book) cut(p *problem, i int, in piece, least float64) bool {
 			}
 			return p.fixed[i] != 0
 		}
-	case isSplit:
+	case isSecurity && (b.isMixed[i] || p.isClassed && in.lo < 0 && in.hi > 0):
 		at[sale], at[purchase] = piece{in.lo, 0}, piece{0, in.hi}
 		p.all[i] = 1<<sale | 1<<purchase
 		if p.isClassed {
@@ -405,4 +391,21 @@ func (b *book) cut(p *problem, i int, in piece, least float64) bool {
 		p.all[i] = 1 << either
 	}
 	return p.all[i] != 0
+}
+
+// cutAtLeast splits a range into a sale, no trade and a purchase, where neither trade is smaller
+// than least, and returns those that the range allows.
+func cutAtLeast(at []piece, in piece, least float64) (mask uint8) {
+	if in.lo <= -least {
+		at[sale] = piece{in.lo, min(in.hi, -least)}
+		mask |= 1 << sale
+	}
+	if in.lo <= 0 && in.hi >= 0 {
+		mask |= 1 << none
+	}
+	if in.hi >= least {
+		at[purchase] = piece{max(in.lo, least), in.hi}
+		mask |= 1 << purchase
+	}
+	return mask
 }

@@ -42,7 +42,7 @@ func (s *Solver) round() bool {
 	s.setTicks()
 	for i, t := range s.search.best.trade {
 		n := int64(math.Round(t / r.tick[i]))
-		if -t >= r.whole[i]-0.5*r.tick[i]*1e-6 && t < 0 {
+		if -t >= r.whole[i]-float64(0.5e-6*r.tick[i]) && t < 0 {
 			n = r.low[i]
 		}
 		r.count[i] = min(max(n, r.low[i]), r.high[i])
@@ -188,14 +188,14 @@ func (r *rounder) loss(i int, n int64) float64 {
 	t := r.value(i, n)
 	by, x := t-r.trade[i], p.start[i]+r.trade[i]
 	load := p.load[i*p.factors : (i+1)*p.factors]
-	risk := float64(p.aversion*by) * (2*dot(load, r.exposure) + float64(by*dot(load, load)))
+	risk := float64(float64(p.aversion*by) * (2*dot(load, r.exposure) + float64(by*dot(load, load))))
 	cost := p.tradeCost(i, t) - p.tradeCost(i, r.trade[i])
 	for k := p.rows - r.soft; k < p.rows; k++ {
 		v := r.rowSum[k]
 		after := v + p.rowOf(i, k, t) - p.rowOf(i, k, r.trade[i])
 		cost += p.penalty(k, after-p.limit[k]) - p.penalty(k, v-p.limit[k])
 	}
-	return risk + float64(0.5*p.curve[i]*by)*(2*x+by) + cost
+	return risk + float64(0.5*p.curve[i]*by*(float64(2*x)+by)) + cost
 }
 
 // move trades n ticks of item i instead.
@@ -217,7 +217,7 @@ func (r *rounder) excess(i int, n int64) float64 {
 	sum := 0.0
 	for k, v := range r.rowSum[:p.rows-r.soft] {
 		if over := v + r.short[k] - p.limit[k]; over > rowSlack {
-			sum += r.weight[k] * over
+			sum += float64(r.weight[k] * over)
 		}
 	}
 	if i < 0 {
@@ -231,10 +231,10 @@ func (r *rounder) excess(i int, n int64) float64 {
 		before := r.rowSum[k] + r.short[k] - p.limit[k]
 		after := before + p.rowOf(i, k, r.value(i, n)) - p.rowOf(i, k, r.trade[i])
 		if before > rowSlack {
-			sum -= r.weight[k] * before
+			sum -= float64(r.weight[k] * before)
 		}
 		if after > rowSlack {
-			sum += r.weight[k] * after
+			sum += float64(r.weight[k] * after)
 		}
 	}
 	return sum

@@ -90,7 +90,7 @@ func account(r *source, s Spec, f *File, k int) Account {
 	held := make([]float64, s.Classes)
 	total := 0.0
 	for c, w := range weights {
-		held[c] = float64(w) * max(0.2, 1+float64(r.normal()/4))
+		held[c] = float64(float64(w) * max(0.2, 1+float64(r.normal()/4)))
 		total += held[c]
 	}
 	for c := range held {
@@ -207,7 +207,7 @@ func (r *source) next() uint64 {
 }
 
 // unit is in [0, 1).
-func (r *source) unit() float64 { return float64(r.next()>>11) / (1 << 53) }
+func (r *source) unit() float64 { return float64(float64(r.next()>>11) / (1 << 53)) }
 
 // between is in [lo, hi].
 func (r *source) between(lo, hi int64) int64 { return lo + int64(r.next()%uint64(hi-lo+1)) }
