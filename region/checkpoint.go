@@ -102,6 +102,11 @@ func (f *fold) boundary(asOf market.Day) int {
 			break
 		}
 	}
+	for i := len(f.covered) - 1; i >= 0; i-- { // a sale covered behind the boundary is before it
+		if c := f.covered[i]; int(f.saleAt[c.sale]) < k && int(c.event) >= k {
+			k, i = int(f.saleAt[c.sale]), len(f.covered)
+		}
+	}
 	if k < len(f.events) && f.lot.lastOf != nil && f.events[k].Kind == Sell && f.events[k].Order != "" {
 		k = int(f.lot.firstOf[k])
 	}

@@ -50,6 +50,7 @@ type fold struct {
 	steps      []step
 	sales      []SaleOutcome
 	saleAt     []int32 // event of each sale
+	covered    []coveredSale
 	years      []YearTotals
 	taxYear    int // of taxYearDay, the day asked for last
 	taxYearDay market.Day
@@ -111,6 +112,9 @@ type seat struct {
 	factor int32
 	lots   seatLots
 }
+
+// coveredSale is a sale that was oversold, and the event with which a purchase covered all of it.
+type coveredSale struct{ sale, event int32 }
 
 type seatKey struct {
 	owner   portfolio.OwnerID
@@ -370,6 +374,7 @@ func (f *fold) run(stop int) {
 	f.isRun, f.bySeat, f.recent = true, nil, 0
 	f.factors, f.splits = f.oneFactor[:0], nil
 	f.units, f.seats = nil, nil
+	f.covered = nil
 	f.sales, f.saleAt, f.years, f.issues, f.after = nil, nil, nil, nil, nil
 	f.pool, f.lot, f.match = poolFold{}, lotFold{}, matchFold{}
 	if f.rules.SplitScope == "property" {

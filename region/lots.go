@@ -1,7 +1,6 @@
 package region
 
 import (
-	"cmp"
 	"slices"
 
 	"daybreak/market"
@@ -160,7 +159,7 @@ func (f *fold) acquire(i int, at int32, p piece) {
 	s := &f.seats[at]
 	s.Shares = s.Shares.Add(p.Shares)
 	for len(s.lots.short) > 0 && p.Shares.Sign() > 0 {
-		f.coverLot(s, &p, f.days[i])
+		f.coverLot(i, s, &p)
 	}
 	if p.Shares.IsZero() {
 		return
@@ -262,7 +261,7 @@ func (f *fold) openSeats() {
 		}
 	}
 	if known < len(f.lot.fresh) {
-		slices.SortFunc(f.lot.fresh, func(a, b int32) int { return cmp.Compare(f.lot.pieces[a].Seq, f.lot.pieces[b].Seq) })
+		slices.SortStableFunc(f.lot.fresh, f.compareFresh)
 	}
 }
 

@@ -178,7 +178,7 @@ func (f *fold) enterPool(a *acquiredDay) {
 	for len(u.short) > 0 && !a.shares.IsZero() {
 		n := money.MinRat(u.short[0].shares, a.shares)
 		cost := a.cost.Share(n, a.shares)
-		f.cover(u, n, cost)
+		f.cover(int(a.at), u, n, cost)
 		a.shares, a.cost = a.shares.Sub(n), a.cost.Sub(cost)
 	}
 	if u.Shares.IsZero() && !a.shares.IsZero() {

@@ -150,7 +150,7 @@ func (f *fold) shift(i int, st *step) {
 			st.move = f.leave(st.unit, i, st.n)
 		}
 		if st.toUnit >= 0 {
-			st.toMove = f.enter(st.toUnit, i, st.n, f.transferAcquires(e, st))
+			st.toMove = f.enter(st.toUnit, i, st.n, f.transferAcquires(i, st))
 		}
 	}
 }
@@ -158,39 +158,57 @@ func (f *fold) shift(i int, st *step) {
 // transferAcquires reports whether shares that enter an account in kind count as acquired: those
 // that another taxpayer gave up, a sheltered account or its owner, and those from outside that
 // were bought within the days of a window.
-func (f *fold) transferAcquires(e *Event, st *step) bool {
+func (f *fold) transferAcquires(i int, st *step) bool {
+	e := f.events[i]
 	if e.Kind == Contribute || st.unit >= 0 {
 		return st.unit < 0 || !f.units[st.unit].Sheltered || !f.units[st.toUnit].Sheltered
 	}
-	return e.Acquired == 0 || e.Acquired >= e.Day-f.rules.window
+	return f.isFresh(i)
 }
 
-// startTimelines puts each unit's acquisitions before the state, and the state, on its timeline.
+// isFresh reports whether shares from outside were bought within the days of a window.
+func (f *fold) isFresh(i int) bool {
+	from := f.events[i].Acquired
+	return from == 0 || from >= f.days[i]-f.rules.window
+}
+
+// startTimelines starts the timelines of the state's units.
 func (f *fold) startTimelines() {
+	for v := range f.units {
+		f.startTimeline(&f.units[v])
+	}
+}
+
+// startTimeline puts a unit's acquisitions before the state, and what it then held, on its timeline.
+// A unit that was empty is not in the state, but what it acquired is.
+func (f *fold) startTimeline(u *unit) {
+	room := 2
+	if f.base != nil {
+		room += len(f.base.Acquired)
+	}
+	if len(f.units) <= 1 { // most households have one pool
+		room += len(f.events)
+	}
+	u.moves = append(make([]move, 0, room), move{at: -1, day: market.NoDay})
 	if f.base == nil {
 		return
 	}
-	for v := range f.units {
-		u := &f.units[v]
-		u.moves = make([]move, 1, len(f.base.Acquired)+len(f.events)+2)
-		u.moves[0] = move{at: -1, day: market.NoDay}
-		for i := range f.base.Acquired {
-			m := &f.base.Acquired[i]
-			if m.Owner == u.Owner && (m.Account == u.Account || u.Account == "" && !m.Sheltered) {
-				last := u.moves[len(u.moves)-1]
-				last.day, last.acquired = m.Day, last.acquired.Add(m.Shares)
-				u.moves = append(u.moves, last)
-			}
+	for i := range f.base.Acquired {
+		m := &f.base.Acquired[i]
+		if m.Owner == u.Owner && (u.Sheltered && m.Account == u.Account || !u.Sheltered && !m.Sheltered) {
+			last := u.moves[len(u.moves)-1]
+			last.day, last.acquired = m.Day, last.acquired.Add(m.Shares)
+			u.moves = append(u.moves, last)
 		}
-		last := u.moves[len(u.moves)-1]
-		last.shares, last.owed, last.lastEmpty = u.Shares, u.Short, -1
-		if u.Shares.IsZero() {
-			last.lastEmpty = int32(len(u.moves))
-		}
-		u.moves = append(u.moves, last)
-		if !u.Short.IsZero() {
-			u.short = []shortSale{{sale: -1, shares: u.Short}}
-		}
+	}
+	last := u.moves[len(u.moves)-1]
+	last.shares, last.owed, last.lastEmpty = u.Shares, u.Short, -1
+	if u.Shares.IsZero() {
+		last.lastEmpty = int32(len(u.moves))
+	}
+	u.moves = append(u.moves, last)
+	if !u.Short.IsZero() {
+		u.short = []shortSale{{sale: -1, shares: u.Short}}
 	}
 }
 
@@ -274,10 +292,7 @@ func (f *fold) unitOf(s *seat) int32 {
 		}
 	}
 	u := unit{Owner: s.Owner, Account: account, Sheltered: s.Sheltered, Since: market.NoDay}
-	if len(f.units) == 0 { // most households have one pool
-		u.moves = make([]move, 0, len(f.events)+2)
-	}
-	u.moves = append(u.moves, move{at: -1, day: market.NoDay, lastEmpty: 0})
+	f.startTimeline(&u)
 	f.units = append(f.units, u)
 	return int32(len(f.units) - 1)
 }
@@ -335,7 +350,7 @@ func (f *fold) takeIn(i int, v, moved int32, cost money.Dec, known bool) {
 	for kept := m.shares.Sub(u.Shares); len(u.short) > 0 && kept.Less(n); {
 		covers := money.MinRat(n.Sub(kept), u.short[0].shares)
 		part := cost.Share(covers, n)
-		f.cover(u, covers, part)
+		f.cover(i, u, covers, part)
 		n, cost = n.Sub(covers), cost.Sub(part)
 	}
 	if u.Shares.IsZero() && !m.shares.IsZero() {
@@ -347,7 +362,7 @@ func (f *fold) takeIn(i int, v, moved int32, cost money.Dec, known bool) {
 }
 
 // cover gives the first waiting sale of a unit its shares; the sale keeps its own day.
-func (f *fold) cover(u *unit, shares money.Rat, cost money.Dec) {
+func (f *fold) cover(i int, u *unit, shares money.Rat, cost money.Dec) {
 	w := &u.short[0]
 	if w.sale >= 0 {
 		s := &f.sales[w.sale]
@@ -360,7 +375,15 @@ func (f *fold) cover(u *unit, shares money.Rat, cost money.Dec) {
 		f.year(s.Owner, s.Day).add(gain, "")
 	}
 	if w.shares = w.shares.Sub(shares); w.shares.IsZero() {
+		f.isCovered(w.sale, i)
 		u.short = u.short[1:]
+	}
+}
+
+// isCovered notes the event that covered the last oversold share of a sale.
+func (f *fold) isCovered(sale int32, i int) {
+	if sale >= 0 {
+		f.covered = append(f.covered, coveredSale{sale, int32(i)})
 	}
 }
 

@@ -90,6 +90,7 @@ func TestFoldFromCheckpointIsFoldFromTheBeginning(t *testing.T) {
 			if g.isLots {
 				g.nameLots(events)
 			}
+			g.addRareFacts(events)
 			var cuts []market.Day
 			for range 1 + g.IntN(3) {
 				cuts = append(cuts, events[g.IntN(len(events))].Day+market.Day(g.IntN(40)))
@@ -107,6 +108,27 @@ func TestFoldFromCheckpointIsFoldFromTheBeginning(t *testing.T) {
 			if got, want := view(parts, from), view(whole, from); got != want {
 				t.Fatalf("%s seed %d, cuts %v, rules %s: %s\n%s", name, seed, cuts, rules.Fingerprint(), firstDifference(got, want), dump(events))
 			}
+		}
+	}
+}
+
+// addRareFacts turns some sales into transfers between accounts or to outside, some purchases into
+// transfers from outside, and makes some sales fills of one order.
+func (g *generator) addRareFacts(events []region.Event) {
+	for i := range events {
+		e := &events[i]
+		switch k := g.IntN(12); {
+		case e.Kind == region.Sell && k < 2:
+			a := g.accounts[g.IntN(len(g.accounts))]
+			e.Kind, e.Order, e.Lots = region.Transfer, "", nil
+			if a.owner == e.Owner {
+				e.ToAccount, e.ToAccountType = a.id, a.kind
+			}
+		case e.Kind == region.Sell && k < 6:
+			e.Order = "s" + string(e.Account)
+		case e.Kind == region.Buy && k < 2:
+			e.Kind, e.ToAccount, e.ToAccountType, e.Account = region.Transfer, e.Account, e.AccountType, ""
+			e.Acquired = e.Day - market.Day([]int{0, 5, 29, 30, 31, 400}[g.IntN(6)])
 		}
 	}
 }
@@ -250,6 +272,7 @@ func TestOrderOfInputChangesNothing(t *testing.T) {
 			}
 			scope.Outside = []portfolio.OwnerID{"kid", "stranger"}
 			events := g.history()
+			g.addRareFacts(events)
 			b, err := region.Fold(rules, scope, region.Checkpoint{}, events)
 			if err != nil {
 				t.Fatal(err)
@@ -258,7 +281,12 @@ func TestOrderOfInputChangesNothing(t *testing.T) {
 			for i, e := range events {
 				other, stranger := e, e
 				other.ID, other.Symbol, other.Owner = e.ID+"-other", "OTHER", "stranger"
-				stranger.ID, stranger.Owner, stranger.Account = e.ID+"-stranger", "stranger", "stranger/1"
+				stranger.ID, stranger.Owner = e.ID+"-stranger", "stranger"
+				for _, a := range []*portfolio.AccountID{&stranger.Account, &stranger.ToAccount} {
+					if *a != "" {
+						*a = "stranger/" + *a
+					}
+				}
 				stranger.Seq += int64(i)
 				if e.Kind != region.Split {
 					more = append(more, other, stranger)

@@ -205,7 +205,7 @@ func (f *fold) entersByTransfer(i int) bool {
 		return false
 	}
 	if e.Account == "" {
-		return e.Acquired == 0 || e.Acquired >= f.days[i]-f.rules.window
+		return f.isFresh(i)
 	}
 	return f.rules.Shelters(e.AccountType) != f.rules.Shelters(e.ToAccountType)
 }

@@ -223,21 +223,24 @@ func (c *Case) readSetting(s *scanner, key string, o *Settings) {
 		s.array(func() { c.scope.Outside = append(c.scope.Outside, ownerID(s.str())) })
 	case "identical":
 		c.scope.Identical = map[market.Symbol]string{}
-		s.array(func() { c.readGroup(s) })
+		if s.peek() == '{' {
+			s.object(func(property string) { c.readGroup(s, property) })
+			return
+		}
+		s.array(func() { c.readGroup(s, "") })
 	default:
 		s.fail("a known setting, not " + strconv.Quote(key))
 	}
 }
 
-// readGroup reads one group of identical symbols; its first one names the property.
-func (c *Case) readGroup(s *scanner) {
-	first := ""
+// readGroup reads one group of identical symbols; without a name its first one names the property.
+func (c *Case) readGroup(s *scanner, property string) {
 	s.array(func() {
 		symbol := s.str()
-		if first == "" {
-			first = symbol
+		if property == "" {
+			property = symbol
 		}
-		c.scope.Identical[market.Symbol(symbol)] = first
+		c.scope.Identical[market.Symbol(symbol)] = property
 	})
 }
 

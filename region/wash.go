@@ -3,6 +3,7 @@ package region
 import (
 	"cmp"
 	"slices"
+	"sort"
 
 	"daybreak/market"
 	"daybreak/money"
@@ -253,7 +254,7 @@ func (f *fold) deniedPart(o *openLoss, shares money.Rat, denied money.Dec, lot s
 }
 
 // coverLot lets a purchase give an oversold sale its shares; the sale keeps its own day.
-func (f *fold) coverLot(s *seat, p *piece, day market.Day) {
+func (f *fold) coverLot(i int, s *seat, p *piece) {
 	w := &s.lots.short[0]
 	covers := p.carve(money.MinRat(w.shares, p.Shares))
 	if w.sale >= 0 {
@@ -262,7 +263,7 @@ func (f *fold) coverLot(s *seat, p *piece, day market.Day) {
 		part.Proceeds = w.proceeds.Share(covers.Shares, w.shares)
 		w.proceeds = w.proceeds.Sub(part.Proceeds)
 		part.Gross = part.Proceeds.Sub(part.Cost)
-		part.Gain, part.Term = part.Gross, f.rules.term(day, day)
+		part.Gain, part.Term = part.Gross, f.rules.term(f.days[i], f.days[i])
 		sale.Parts = append(sale.Parts, part)
 		sale.Proceeds, sale.Cost = sale.Proceeds.Add(part.Proceeds), sale.Cost.Add(part.Cost)
 		sale.Gross, sale.Gain = sale.Gross.Add(part.Gross), sale.Gain.Add(part.Gain)
@@ -270,6 +271,7 @@ func (f *fold) coverLot(s *seat, p *piece, day market.Day) {
 		f.year(sale.Owner, sale.Day).add(part.Gain, part.Term)
 	}
 	if w.shares = w.shares.Sub(covers.Shares); w.shares.IsZero() {
+		f.isCovered(w.sale, i)
 		s.lots.short = s.lots.short[1:]
 	}
 }
@@ -292,6 +294,9 @@ func (f *fold) moveLots(i int) {
 	if to >= 0 && f.seats[to].Sheltered != f.seats[from].Sheltered {
 		f.sellLots(i)
 		f.acquire(i, to, p)
+		return
+	}
+	if from == to {
 		return
 	}
 	f.openSeats()
@@ -317,7 +322,7 @@ func (f *fold) fromOutside(i int, to int32, p piece) {
 	if e.Acquired != 0 {
 		p.Acquired, p.Start = e.Acquired, e.Acquired
 	}
-	if p.Acquired >= f.days[i]-f.rules.window {
+	if f.isFresh(i) {
 		f.acquire(i, to, p)
 		return
 	}
@@ -346,9 +351,15 @@ func (f *fold) insert(at int32, p piece) {
 		index = f.before(next, p)
 	}
 	if !p.Used {
-		k, _ := slices.BinarySearchFunc(f.lot.fresh, p.Seq, func(x int32, seq int64) int { return cmp.Compare(f.lot.pieces[x].Seq, seq) })
+		k := sort.Search(len(f.lot.fresh), func(k int) bool { return f.compareFresh(f.lot.fresh[k], index) > 0 })
 		f.lot.fresh = slices.Insert(f.lot.fresh, k, index)
 	}
+}
+
+// compareFresh orders pieces by acquisition; parts of one lot in several accounts, by account.
+func (f *fold) compareFresh(a, b int32) int {
+	p, q := &f.lot.pieces[a], &f.lot.pieces[b]
+	return cmp.Or(cmp.Compare(p.Seq, q.Seq), cmp.Compare(f.seats[p.seat].Account, f.seats[q.seat].Account))
 }
 
 // distributeLots applies a distribution that changes basis, or is a gain, without shares, to the
