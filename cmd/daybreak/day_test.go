@@ -209,7 +209,11 @@ func TestSameProposalsWhateverHappens(t *testing.T) {
 // TestFillsSurviveKills kills the consumer of fills again and again while a day's fills come in.
 func TestFillsSurviveKills(t *testing.T) {
 	t.Parallel()
-	data := sampleWorld(t, 150)
+	households, kills := 150, 10
+	if os.Getenv("DAYBREAK_LONG") != "" {
+		households, kills = 1100, 20 // some 27,000 fills
+	}
+	data := sampleWorld(t, households)
 	start(t, data, "serve", "worker", "gateway")
 	daybreak(t, data, exitExceptions, "run", "start", "--date", "2020-03-16", "--wait")
 	daybreak(t, data, exitOK, "order", "approve", "--run", "2020-03-16.1", "--as", "ana")
@@ -220,11 +224,11 @@ func TestFillsSurviveKills(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for kill := range killsMax {
+	for kill := range kills {
 		// Each life ends after another number of commits: nothing is timed.
 		before := executions(t, db)
 		consumer := start(t, data, "serve", "fills", "--instance", "one")
-		waitFor(t, consumer, func() bool { return executions(t, db) > before+int64(kill*37) || done(t, db) })
+		waitFor(t, consumer, func() bool { return executions(t, db) > before+int64(kill*kill*3) || done(t, db) })
 		if err := consumer.Process.Signal(syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
@@ -242,9 +246,6 @@ func TestFillsSurviveKills(t *testing.T) {
 		t.Errorf("%d fills, want thousands", result.Executions)
 	}
 }
-
-// killsMax is how often TestFillsSurviveKills kills.
-const killsMax = 10
 
 func executions(t *testing.T, db *postgres.DB) int64 {
 	t.Helper()
