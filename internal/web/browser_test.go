@@ -28,7 +28,7 @@ var axe string
 const screenshotsVariable = "DAYBREAK_SCREENSHOTS"
 
 // browserTimeout bounds one test in the browser.
-const browserTimeout = 2 * time.Minute
+const browserTimeout = 4 * time.Minute
 
 // browser is a Chromium of the test's own.
 type browser struct {
@@ -97,7 +97,7 @@ func chromium() (string, error) {
 }
 
 // stepTimeout bounds one step.
-const stepTimeout = 20 * time.Second
+const stepTimeout = 40 * time.Second
 
 // do runs steps in the browser. The first call starts it, and its context must be the browser's own.
 func (b *browser) do(what string, steps ...chromedp.Action[chromedp.Void]) {

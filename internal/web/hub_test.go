@@ -1,6 +1,9 @@
 package web
 
 import (
+	"bufio"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 	"time"
@@ -101,4 +104,38 @@ func TestHubIsBounded(t *testing.T) {
 	if v, _, _ := h.join(0); v != nil {
 		t.Errorf("join of viewer %d = a viewer, want none", viewersMax+1)
 	}
+}
+
+// TestStreamOutlivesTheReadTimeout serves events with a short limit on the time that a request may
+// take to be read: the stream goes on beyond it.
+func TestStreamOutlivesTheReadTimeout(t *testing.T) {
+	const limit = 30 * time.Millisecond
+	s, err := New(Config{Listen: "127.0.0.1:0", DevLogin: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(s.Handler())
+	server.Config.ReadTimeout = limit
+	server.Start()
+	defer server.Close()
+	request, err := http.NewRequest(http.MethodGet, server.URL+"/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.AddCookie(&http.Cookie{Name: sessionCookie, Value: s.sessions.open(sampleUsers[0])})
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	<-time.After(5 * limit)
+	if err := s.hub.publish("run", struct{}{}); err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
+		if lines.Text() == "event: run" {
+			return
+		}
+	}
+	t.Error("the stream ended with the server's time to read a request")
 }
