@@ -122,9 +122,11 @@ func (f *fold) state(stop int, asOf market.Day) state {
 	if stop < len(f.days) {
 		first = min(first, f.days[stop])
 	}
-	s := state{Property: f.name, Pending: f.pool.pending}
+	s := state{Property: f.name, Pending: f.pool.pending, Acquired: f.acquisitions(stop, first-f.rules.window)}
 	for i := range f.units {
-		if u := f.units[i]; !u.Shares.IsZero() || !u.Short.IsZero() || !u.Cost.IsZero() {
+		u := f.units[i]
+		hasAcquired := slices.ContainsFunc(s.Acquired, func(m Movement) bool { return m.isOf(&u) })
+		if hasAcquired || !u.Shares.IsZero() || !u.Short.IsZero() || !u.Cost.IsZero() {
 			u.Shares, u.Short = f.today(0, u.Shares), f.today(0, u.Short)
 			u.moves, u.short, u.nextBuy = nil, nil, nil
 			s.Units = append(s.Units, u)
@@ -137,7 +139,6 @@ func (f *fold) state(stop int, asOf market.Day) state {
 			s.Seats = append(s.Seats, c)
 		}
 	}
-	s.Acquired = f.acquisitions(stop, first-f.rules.window)
 	for _, o := range f.lot.carried {
 		if !o.Shares.IsZero() && o.Day+f.rules.window >= first {
 			o.Shares = f.today(f.factorOf(o.Symbol), o.Shares)

@@ -180,7 +180,6 @@ func (f *fold) startTimelines() {
 }
 
 // startTimeline puts a unit's acquisitions before the state, and what it then held, on its timeline.
-// A unit that was empty is not in the state, but what it acquired is.
 func (f *fold) startTimeline(u *unit) {
 	room := 2
 	if f.base != nil {
@@ -195,7 +194,7 @@ func (f *fold) startTimeline(u *unit) {
 	}
 	for i := range f.base.Acquired {
 		m := &f.base.Acquired[i]
-		if m.Owner == u.Owner && (u.Sheltered && m.Account == u.Account || !u.Sheltered && !m.Sheltered) {
+		if m.isOf(u) {
 			last := u.moves[len(u.moves)-1]
 			last.day, last.acquired = m.Day, last.acquired.Add(m.Shares)
 			u.moves = append(u.moves, last)
@@ -210,6 +209,14 @@ func (f *fold) startTimeline(u *unit) {
 	if !u.Short.IsZero() {
 		u.short = []shortSale{{sale: -1, shares: u.Short}}
 	}
+}
+
+// isOf reports whether an acquisition went to a unit.
+func (m *Movement) isOf(u *unit) bool {
+	if u.Sheltered != m.Sheltered || u.Owner != m.Owner {
+		return false
+	}
+	return !u.Sheltered || u.Account == m.Account
 }
 
 // enter puts an inflow on a unit's timeline and returns its move. What covers an oversold sale is
