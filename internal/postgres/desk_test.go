@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,6 +24,7 @@ import (
 	"daybreak/pipeline"
 	"daybreak/portfolio"
 	"daybreak/rebalance"
+	"daybreak/region"
 	"daybreak/tlh"
 )
 
@@ -110,10 +112,12 @@ func (d *day) propose() {
 		return rebalance.Trade{Account: "A1", Symbol: symbol, Side: side, Shares: dec(shares), Reason: rebalance.Reason{Code: "TEST"},
 			Price: dec("10"), PriceDay: session - 3, Currency: "USD", FX: money.One, Notional: notional, Value: notional, WaitsFor: waits}
 	}
+	sale := trade("AAA", portfolio.Sell, "100")
+	sale.Lots = []rebalance.TradeLot{{Lot: "L1", Shares: dec("60")}, {Lot: "L2", Shares: dec("40")}}
 	plan := rebalance.HouseholdPlan{Household: "H1",
 		Locks: []tlh.Lock{{Property: "AAA", Symbol: "AAA", Account: "A1", Until: session + 32, Provisional: true}},
 		Accounts: []rebalance.AccountPlan{{Account: "A1", Currency: "USD", Outcome: rebalance.Planned, Trades: []rebalance.Trade{
-			trade("AAA", portfolio.Sell, "100"), trade("BBB", portfolio.Buy, "30", "AAA"), trade("CCC", portfolio.Buy, "60", "AAA")}}}}
+			sale, trade("BBB", portfolio.Buy, "30", "AAA"), trade("CCC", portfolio.Buy, "60", "AAA")}}}}
 	decision := pipeline.Decision{Run: run.ID, Household: "H1", Outcome: pipeline.OutcomePlanned, Input: []byte{}, Plan: plan,
 		Orders: orders.FromPlan(orders.Source{Run: run.ID, Build: run.Build, Rules: run.Rules, Session: session}, plan)}
 	at, err := d.db.Assign(d.t.Context(), pipeline.TopicWork, "work", []int32{0})
@@ -379,6 +383,77 @@ func TestOrdersThatNoLongerHoldAreStale(t *testing.T) {
 		t.Errorf("Submit = %+v, %v, want 1 order and 2 stale ones", r, err)
 	}
 	d.wantStates("AAA Proposed STALE, BBB Proposed STALE, CCC Proposed")
+}
+
+// taxEvent returns a fact of the day's account in AAA.
+func taxEvent(id string, kind region.Kind, on market.Day, shares, amount string) region.Event {
+	return region.Event{ID: id, Kind: kind, Day: on, Settle: on, Owner: "O1", Account: "A1", AccountType: "taxable", Symbol: "AAA",
+		Shares: money.RatDec(dec(shares)), Amount: dec(amount), Currency: "USD"}
+}
+
+// moveBook stores a tax book of two lots and one further event that came after the plan.
+func (d *day) moveBook(e region.Event) {
+	d.t.Helper()
+	rules, err := region.Load("US")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	scope := region.ScopeOf(portfolio.Household{ID: "H1", Owners: []portfolio.Owner{{ID: "O1", From: market.MustDay("2017-01-02"), To: market.NoDay}}},
+		map[market.Symbol]string{"AAA": "AAA", "BBB": "BBB", "CCC": "CCC"})
+	book, err := region.Fold(rules, scope, region.Checkpoint{}, []region.Event{
+		taxEvent("L1", region.Buy, market.MustDay("2018-01-02"), "60", "1200"), taxEvent("L2", region.Buy, market.MustDay("2018-06-01"), "40", "800"),
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	checkpoint, err := json.Marshal(book.Checkpoint(market.MustDay("2020-01-31")))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.exec(`INSERT INTO tax_checkpoint (household, version, as_of, rules, body) VALUES ('H1', 0, '2020-01-31', $1, $2)`,
+		rules.Fingerprint(), pipeline.Compress(checkpoint))
+	d.exec(`INSERT INTO tax_event (household, version, line, event, effective, body) VALUES ('H1', 1, 0, $1, $2, $3)`, e.ID, e.Day, e)
+	d.exec(`UPDATE household SET book_version = 1`)
+}
+
+func TestSalesAreCheckedAgainWhereTheTaxBookMoved(t *testing.T) {
+	t.Parallel()
+	sold := taxEvent("S1", region.Sell, session-3, "10", "100")
+	sold.Lots = []region.LotShares{{Lot: "L1", Shares: money.RatInt(10)}}
+	other := taxEvent("D1", region.Drip, session-3, "5", "50")
+	other.Symbol = "BBB"
+	tests := []struct {
+		name  string
+		event region.Event
+		want  string
+	}{
+		{"lot used up elsewhere", sold, "it sells 60 of lot L1 and the lot has 50"},
+		{"reinvested dividend in the window", taxEvent("D1", region.Drip, session-3, "5", "50"), "50 of its loss would be denied"},
+		{"reinvested dividend before the window", taxEvent("D1", region.Drip, session-31, "5", "50"), ""},
+		{"another security", other, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDay(t)
+			if _, err := d.review.Approve(t.Context(), d.act("ana")); err != nil {
+				t.Fatal(err)
+			}
+			d.moveBook(tt.event)
+			sale := d.act("mia")
+			sale.Chosen = func(o pipeline.ReviewOrder) (bool, error) { return o.Side == portfolio.Sell, nil }
+			r, err := d.submit.Submit(t.Context(), sale)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			if len(r.Stale) > 0 {
+				got = r.Stale[0].Numbers["because"]
+			}
+			if got != tt.want || r.Orders+len(r.Stale) != 1 {
+				t.Errorf("Submit = %+v, want the sale stale because %q", r, tt.want)
+			}
+		})
+	}
 }
 
 func TestTwoGatewaysSendAnOrderOnce(t *testing.T) {
