@@ -236,25 +236,27 @@ func (a *application) effectiveFills() []Execution {
 // those that it no longer breaks.
 func (a *application) except() {
 	s, f := a.state, &a.effects
-	before := s.Orders[f.Order.ID].Progress
+	before, order := s.Orders[f.Order.ID].Progress, f.Order.Progress
 	rules := []struct {
 		code, subject string
 		was, is       bool
-		detail        string
+		detail        func() string
 	}{
-		{OverFill, string(f.Order.ID), overfilled(before), overfilled(f.Order.Progress),
-			fmt.Sprintf("%s filled of %s ordered", f.Order.Progress.CumQty, f.Order.Progress.OrderQty)},
+		{OverFill, string(f.Order.ID), overfilled(before), overfilled(order),
+			func() string { return fmt.Sprintf("%s filled of %s ordered", order.CumQty, order.OrderQty) }},
 		{ShortPosition, string(f.Holding.Symbol), s.Positions[f.Holding].Sign() < 0, f.Shares.Sign() < 0,
-			fmt.Sprintf("%s shares of %s", f.Shares, f.Holding.Symbol)},
+			func() string { return fmt.Sprintf("%s shares of %s", f.Shares, f.Holding.Symbol) }},
 		{NegativeCash, string(f.Purse.Currency), s.Cash[f.Purse].Sign() < 0, f.Cash.Sign() < 0,
-			fmt.Sprintf("%s %s", f.Cash, f.Purse.Currency)},
+			func() string { return fmt.Sprintf("%s %s", f.Cash, f.Purse.Currency) }},
 	}
 	for _, r := range rules {
-		x := Exception{Account: f.Order.Account, Code: r.code, Subject: r.subject, Detail: r.detail}
-		switch {
-		case r.is && !r.was:
+		if r.is == r.was {
+			continue
+		}
+		x := Exception{Account: f.Order.Account, Code: r.code, Subject: r.subject, Detail: r.detail()}
+		if r.is {
 			f.Opened = append(f.Opened, x)
-		case r.was && !r.is:
+		} else {
 			f.Closed = append(f.Closed, x)
 		}
 	}

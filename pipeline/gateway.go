@@ -66,6 +66,7 @@ const (
 	sweepDefault    = 10 * time.Second // net below notifications, which may be lost, and for what waited for an open market
 	unansweredAfter = 30 * time.Second
 	unansweredMax   = 1_000
+	sweepShare      = 10 // a sweep takes a tenth of the time at most, however much there is
 	never           = time.Duration(-1)
 )
 
@@ -91,19 +92,23 @@ func (g *Gateway) loop(ctx context.Context, wake <-chan struct{}) error {
 	if sweep == 0 {
 		sweep = sweepDefault
 	}
-	tick := time.NewTicker(sweep)
-	defer tick.Stop()
 	age := time.Duration(0) // of an earlier gateway: all of them
+	timer := time.NewTimer(sweep)
+	defer timer.Stop()
 	for {
+		began := time.Now()
 		if err := g.pass(ctx, age); err != nil && ctx.Err() == nil {
 			g.Log.Error("orders were not sent; trying again", "error", err)
+		}
+		if age != never {
+			timer.Reset(max(sweep, sweepShare*time.Since(began)))
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-wake:
 			age = never
-		case <-tick.C:
+		case <-timer.C:
 			age = unansweredAfter
 		}
 	}

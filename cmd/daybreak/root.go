@@ -164,6 +164,7 @@ func newRootCmd(a *app) *cobra.Command {
 		newRunCmd(a),
 		newAccountCmd(a),
 		newOrderCmd(a),
+		newKillCmd(a),
 		newVerifyCmd(a),
 		newBenchCmd(),
 		newDoctorCmd(a),
