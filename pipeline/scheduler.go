@@ -28,7 +28,8 @@ type Scheduler struct {
 	Build string
 	Rules string
 	Maker string
-	Now   func() time.Time
+	Now   func() time.Time // the installation's clock, which sessions go by
+	Stamp func() time.Time // the machine's, which records go by
 	Log   *slog.Logger
 }
 
@@ -59,7 +60,7 @@ func (s *Scheduler) start(ctx context.Context, session market.Day) {
 	const attemptsMax = 10
 	for attempt := range attemptsMax {
 		run, err := StartRun(ctx, s.Runs, s.Work, RunRequest{
-			Session: session, Maker: s.Maker, Build: s.Build, Rules: s.Rules, Now: s.Now(),
+			Session: session, Maker: s.Maker, Build: s.Build, Rules: s.Rules, Now: s.Stamp(),
 		})
 		switch {
 		case err == nil:

@@ -2,40 +2,60 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 )
 
+// switched is what `kill` prints.
+type switched struct {
+	Book   string `json:"book"`
+	Active bool   `json:"active"` // no order is sent
+	Reason string `json:"reason"`
+	By     string `json:"by"`
+}
+
+// bookFirm is the book of the whole firm, the only one so far.
+const bookFirm = "firm"
+
 func newKillCmd(a *app) *cobra.Command {
-	var by, reason string
-	var release bool
+	var book, as, why string
+	var off bool
 	c := &cobra.Command{
-		Use:   "kill --as USER",
-		Short: "Stop every order from being sent, or with --release let them go again",
-		Long: "The gateway reads the switch in the transaction that marks an order as sent: no order goes out after it is\n" +
-			"on, and none where it cannot be read. Orders that are at the broker stay there.",
-		Example: "  daybreak kill --as ana --reason 'prices look wrong'\n  daybreak kill --as ana --release",
+		Use:   "kill",
+		Short: "Set the kill switch: no order is sent until it is taken back",
+		Long: "Sets the kill switch of the firm. The gateway reads it in the transaction that marks an order as sent, so that\n" +
+			"no order goes out after this command has ended; one that cannot read it sends nothing. It survives restarts.\n" +
+			"Orders that wait stay as they are, and go on with --off.",
+		Example: "  daybreak kill --as ana --why 'prices look wrong'\n  daybreak kill --off --as ana --why 'prices checked'",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			o, err := a.openOffice(c.Context(), false)
+			if book != bookFirm {
+				return usageError("--book %q: only %q has a kill switch so far", book, bookFirm)
+			}
+			d, err := a.openOffice(c.Context(), false)
 			if err != nil {
 				return err
 			}
-			defer o.close()
-			if err := o.db.SetKillSwitch(c.Context(), !release, reason, by, a.now()); err != nil {
+			defer d.close()
+			if err := d.db.SetKillSwitch(c.Context(), !off, why, as, a.now()); err != nil {
 				return err
 			}
-			state := "on: nothing is sent"
-			if release {
-				state = "off: orders are sent again"
-			}
-			_, err = fmt.Fprintf(a.out, "the kill switch is %s\n", state)
-			return err
+			return emitOne(a, switched{Book: book, Active: !off, Reason: why, By: as}, func(w io.Writer, s switched) error {
+				word := "is set: no order is sent"
+				if !s.Active {
+					word = "is off: orders are sent"
+				}
+				_, err := fmt.Fprintf(w, "the kill switch of %s %s (%s: %s)\n", s.Book, word, s.By, s.Reason)
+				return err
+			})
 		},
 	}
-	c.Flags().StringVar(&by, "as", "", "user who acts")
-	c.Flags().StringVar(&reason, "reason", "", "why, for those who find their orders waiting")
-	c.Flags().BoolVar(&release, "release", false, "let orders go again")
+	c.Flags().StringVar(&book, "book", bookFirm, "book whose orders stop")
+	c.Flags().BoolVar(&off, "off", false, "take the switch back")
+	c.Flags().StringVar(&as, "as", "", "user who does this")
+	c.Flags().StringVar(&why, "why", "", "reason, for the audit trail")
 	_ = c.MarkFlagRequired("as")
+	_ = c.MarkFlagRequired("why")
 	return c
 }

@@ -118,7 +118,10 @@ func (s *services) role(name string) (func(context.Context) error, error) {
 	case roleWeb:
 		return s.web, nil
 	case roleScheduler:
-		scheduler := &pipeline.Scheduler{Runs: s.db, Work: s.producer, Build: s.build, Rules: s.rules, Maker: makerScheduler, Now: s.clock.now, Log: s.app.log}
+		scheduler := &pipeline.Scheduler{
+			Runs: s.db, Work: s.producer, Build: s.build, Rules: s.rules, Maker: makerScheduler,
+			Now: s.clock.now, Stamp: s.app.now, Log: s.app.log,
+		}
 		return scheduler.Run, nil
 	}
 	return nil, usageError("unknown role %q: one of %s", name, strings.Join(roles, ", "))
