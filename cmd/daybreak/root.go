@@ -165,7 +165,6 @@ func newRootCmd(a *app) *cobra.Command {
 		newAccountCmd(a),
 		newOrderCmd(a),
 		newKillCmd(a),
-		newKillCmd(a),
 		newVerifyCmd(a),
 		newBenchCmd(),
 		newDoctorCmd(a),
