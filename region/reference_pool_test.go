@@ -339,6 +339,15 @@ func (p *poolReference) deny(i int, s *refSale) {
 		s.lost = s.denied
 		return
 	}
+	p.shareOut(i, end, first, s, weights)
+}
+
+// shareOut sends a denied loss to pools by their weights.
+func (p *poolReference) shareOut(i, end int, first market.Day, s *refSale, weights map[string]*big.Rat) {
+	sum := num(0)
+	for _, w := range weights {
+		sum = plus(sum, w)
+	}
 	for name, w := range weights {
 		if w.Sign() == 0 {
 			continue
