@@ -118,6 +118,7 @@ func (t Type) cel() *cel.Type {
 	return cel.StringType
 }
 
+// String returns what messages call the type.
 func (t Type) String() string {
 	switch t {
 	case Number:

@@ -67,7 +67,7 @@ func (c *Consumer) member(ctx context.Context) error {
 		kgo.HeartbeatInterval(sessionTimeout / 6),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
-		kgo.RebalanceTimeout(60 * time.Second),
+		kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchMaxBytes(16 << 20),
 		kgo.AdjustFetchOffsetsFn(m.startOffsets),

@@ -89,9 +89,6 @@ func filterValues(f pipeline.OrderFilter) url.Values {
 	return form
 }
 
-// isEmpty reports whether a filter matches every order.
-func isEmpty(f pipeline.OrderFilter) bool { return len(filterValues(f)) == 0 }
-
 // errQuote is returned where a text cannot be written as a literal.
 var errQuote = errors.New("not valid UTF-8")
 

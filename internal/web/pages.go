@@ -81,7 +81,8 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, v view) error {
 	if set == nil {
 		return fmt.Errorf("no page named %s", v.Name)
 	}
-	name, data := "layout", v.Body
+	name := "layout"
+	var data any
 	if part, ok := v.Parts[r.Header.Get(fragmentHeader)]; ok {
 		name, data = "part-"+r.Header.Get(fragmentHeader), part
 	} else {
