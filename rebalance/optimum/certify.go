@@ -62,6 +62,9 @@ func (b *book) apply(m *measured, t Trade) {
 	m.left[t.Lot] = m.left[t.Lot].Sub(t.Shares)
 	m.traded[t.Security] = m.traded[t.Security].Sub(value)
 	gain := (value.Float() - float64(l.Cost.Float()*(t.Shares.Float()/l.Shares.Float()))) / b.worth
+	if b.a.IsSheltered {
+		gain = 0
+	}
 	rate, class := b.o.LongRate, longTerm
 	if l.IsShort {
 		rate, class = b.o.ShortRate, shortTerm

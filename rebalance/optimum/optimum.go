@@ -20,6 +20,7 @@ import (
 // Security is one security as all accounts of a run see it.
 type Security struct {
 	ID          string
+	Property    string    // what it counts as for the loss rules of a household; "" for the ID
 	Price       money.Dec // of one share in the account's currency
 	Cost        money.Dec // of trading one way, a share of the value traded; half the spread
 	SpecificVol float64   // annual volatility that no factor explains; must be above 0
@@ -104,6 +105,7 @@ type Account struct {
 	Groups      []Group
 	Balances    []Balance
 	Gains       Gains
+	IsSheltered bool      // gains are not taxed and losses are worth nothing
 	MinTrade    money.Dec // least value of a trade
 	WholeShares bool      // only whole shares trade; a position may be sold out
 }

@@ -181,7 +181,10 @@ func (b *book) mayHarvest(t *lotTable, i int, r lotRange) bool {
 		l := &b.a.Lots[t.source[at]]
 		value, cost := float64(l.Shares.Float()*b.u.price[i]), l.Cost.Float()
 		t.value[at], t.gain[at] = value/b.worth, (value-cost)/value
-		if value >= cost {
+		if b.a.IsSheltered {
+			t.gain[at] = 0
+		}
+		if value >= cost || b.a.IsSheltered {
 			continue
 		}
 		loss := (cost - value) / cost

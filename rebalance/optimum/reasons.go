@@ -102,6 +102,9 @@ func (s *Solver) whyTraded(i int, trades []Trade) Reason {
 // gainOf is the gain that a sale realises, a share of the account's value.
 func (s *Solver) gainOf(t Trade) float64 {
 	l := &s.book.a.Lots[t.Lot]
+	if s.book.a.IsSheltered {
+		return 0
+	}
 	return (t.Value.Float() - float64(l.Cost.Float()*(t.Shares.Float()/l.Shares.Float()))) / s.book.worth
 }
 

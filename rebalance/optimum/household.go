@@ -1,0 +1,265 @@
+package optimum
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"daybreak/money"
+)
+
+// Member is one account of a household with what it is planned by. Universes may differ, for
+// accounts in different currencies; properties tie their securities together.
+type Member struct {
+	Universe *Universe
+	Account  *Account
+	Options  *Options
+}
+
+// HouseholdPlan is the plans of a household's accounts. No property is sold at a loss in one of
+// them and bought in one of them.
+type HouseholdPlan struct {
+	Plans     []Plan   // by member
+	Decisions []Choice // properties that the members would have traded both ways, by name
+	Objective money.Dec
+	Bound     money.Dec // least objective if the accounts did not bar each other
+}
+
+// Choice says what was decided about a property that some member would sell at a loss and some
+// would buy.
+type Choice struct {
+	Property    string
+	IsHarvested bool      // nobody buys it; else nobody sells it at a loss
+	Cost        money.Dec // what the decision adds to the objective, in money
+}
+
+// MemberFault is a fault of one account, which keeps its household from being planned.
+type MemberFault struct {
+	Account string
+	Fault   *Fault
+}
+
+// Error returns the account and its fault.
+func (f *MemberFault) Error() string { return fmt.Sprintf("account %s: %v", f.Account, f.Fault) }
+
+// Unwrap returns the fault.
+func (f *MemberFault) Unwrap() error { return f.Fault }
+
+// decisionsMax bounds the decisions that one household tries.
+const decisionsMax = 200
+
+// household is the state of SolveHousehold.
+type household struct {
+	s       *Solver
+	members []Member // with accounts and rules of their own
+	path    []Choice // decisions taken so far
+	tried   int
+	best    struct {
+		plans     []Plan // nil where none is known
+		decisions []Choice
+		objective money.Dec
+	}
+}
+
+// SolveHousehold plans accounts whose tax counts together. Each is planned alone first; the bounds
+// of these plans are the household's. Where some member sells a property at a loss and some member
+// buys it, the household either buys it nowhere or sells it at a loss nowhere: both are tried,
+// largest loss first, the cheaper first, and left where their bound says that they cannot win; after
+// decisionsMax of them the best so far stands. Rules of the members are left as they are. It returns
+// a *MemberFault where an account cannot be planned.
+func (s *Solver) SolveHousehold(members []Member) (*HouseholdPlan, error) {
+	h := &household{s: s, members: slices.Clone(members)}
+	plans := make([]Plan, len(members))
+	out := &HouseholdPlan{}
+	for k := range h.members {
+		m := &h.members[k]
+		own := *m.Account
+		own.Rules = make([]Rule, len(m.Universe.Securities))
+		copy(own.Rules, m.Account.Rules)
+		m.Account = &own
+		p, err := s.Solve(m.Universe, m.Account, m.Options)
+		if err != nil {
+			return nil, memberFault(own.ID, err)
+		}
+		plans[k] = clonePlan(p)
+		out.Bound = out.Bound.Add(inMoney(p.Bound, p.Value))
+	}
+	if err := h.explore(plans); h.best.plans == nil {
+		return nil, err
+	}
+	out.Plans, out.Decisions, out.Objective = h.best.plans, h.best.decisions, h.best.objective
+	slices.SortFunc(out.Decisions, func(a, b Choice) int { return cmp.Compare(a.Property, b.Property) })
+	return out, nil
+}
+
+// explore looks for the best plans that follow from these by decisions about properties.
+func (h *household) explore(plans []Plan) error {
+	objective, bound := totals(plans)
+	if h.best.plans != nil && !bound.Less(h.best.objective) {
+		return nil
+	}
+	property, found := h.conflict(plans)
+	if !found {
+		if h.best.plans == nil || objective.Less(h.best.objective) {
+			h.best.plans, h.best.decisions, h.best.objective = plans, slices.Clone(h.path), objective
+		}
+		return nil
+	}
+	harvested, errHarvested := h.try(plans, property, true)
+	bought, errBought := h.try(plans, property, false)
+	isHarvested := errHarvested == nil && (errBought != nil || harvested.cost.Less(bought.cost))
+	order := [...]side{bought, harvested}
+	if isHarvested {
+		order = [...]side{harvested, bought}
+	}
+	err := errBought
+	for n, way := range order {
+		if way.plans == nil || n > 0 && h.best.plans != nil && h.tried >= decisionsMax {
+			continue
+		}
+		was := h.bar(property, way.isHarvested)
+		h.path = append(h.path, Choice{property, way.isHarvested, way.cost})
+		if below := h.explore(way.plans); below != nil {
+			err = below
+		}
+		h.path = h.path[:len(h.path)-1]
+		h.restore(was)
+	}
+	return err
+}
+
+// totals sums objectives and bounds in money.
+func totals(plans []Plan) (objective, bound money.Dec) {
+	for k := range plans {
+		objective = objective.Add(inMoney(plans[k].Objective, plans[k].Value))
+		bound = bound.Add(inMoney(plans[k].Bound, plans[k].Value))
+	}
+	return objective, bound
+}
+
+func memberFault(id string, err error) error {
+	if f, ok := err.(*Fault); ok {
+		return &MemberFault{id, f}
+	}
+	return fmt.Errorf("account %s: %w", id, err)
+}
+
+// clonePlan returns a plan that does not belong to the solver.
+func clonePlan(p *Plan) Plan {
+	out := *p
+	out.Trades, out.Conversions, out.Reasons = slices.Clone(p.Trades), slices.Clone(p.Conversions), slices.Clone(p.Reasons)
+	return out
+}
+
+func inMoney(f float64, value money.Dec) money.Dec { return gapMoney(f, value) }
+
+// conflict returns the property with the largest loss that is also bought, ties by name; false
+// where there is none.
+func (h *household) conflict(plans []Plan) (property string, found bool) {
+	losses, isBought := map[string]money.Dec{}, map[string]bool{}
+	for k := range plans {
+		m := &h.members[k]
+		for _, t := range plans[k].Trades {
+			name := m.Universe.property(t.Security)
+			if t.Lot < 0 {
+				isBought[name] = true
+			} else if loss := m.lossOf(t); loss.Sign() > 0 {
+				losses[name] = losses[name].Add(loss)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(losses)) {
+		if isBought[name] && (!found || losses[property].Less(losses[name])) {
+			property, found = name, true
+		}
+	}
+	return property, found
+}
+
+// property names what a security counts as for the loss rules.
+func (u *Universe) property(i int) string {
+	if p := u.Securities[i].Property; p != "" {
+		return p
+	}
+	return u.Securities[i].ID
+}
+
+// lossOf returns the loss that a sale realises for tax; 0 for a gain or in a sheltered account.
+func (m *Member) lossOf(t Trade) money.Dec {
+	if m.Account.IsSheltered {
+		return money.Zero
+	}
+	l := &m.Account.Lots[t.Lot]
+	return money.Max(l.Cost.MulDiv(t.Shares, l.Shares).Sub(t.Value), money.Zero)
+}
+
+// side is one way to decide about a property: the plans that follow, nil where there are none, and
+// what they add to the objective.
+type side struct {
+	isHarvested bool
+	plans       []Plan
+	cost        money.Dec
+}
+
+// try plans again the members that trade the property on the side that is given up.
+func (h *household) try(plans []Plan, property string, isHarvested bool) (side, error) {
+	h.tried++
+	defer h.restore(h.bar(property, isHarvested))
+	out := side{isHarvested: isHarvested}
+	next := slices.Clone(plans)
+	for k := range h.members {
+		m := &h.members[k]
+		if !m.trades(&plans[k], property, isHarvested) {
+			continue
+		}
+		p, err := h.s.Solve(m.Universe, m.Account, m.Options)
+		if err != nil {
+			return out, memberFault(m.Account.ID, err)
+		}
+		out.cost = out.cost.Add(inMoney(p.Objective, p.Value)).Sub(inMoney(plans[k].Objective, plans[k].Value))
+		next[k] = clonePlan(p)
+	}
+	out.plans = next
+	return out, nil
+}
+
+// trades reports whether a plan of m buys the property, or else sells it at a loss.
+func (m *Member) trades(p *Plan, property string, isBought bool) bool {
+	for _, t := range p.Trades {
+		if m.Universe.property(t.Security) == property && (isBought && t.Lot < 0 || !isBought && t.Lot >= 0 && m.lossOf(t).Sign() > 0) {
+			return true
+		}
+	}
+	return false
+}
+
+// byHousehold is what a bar names that this run's own decisions made.
+const byHousehold = "household"
+
+// bar sets the bar of a property in every member and returns the rules as they were.
+func (h *household) bar(property string, isHarvested bool) [][]Rule {
+	was := make([][]Rule, len(h.members))
+	for k := range h.members {
+		m := &h.members[k]
+		was[k] = slices.Clone(m.Account.Rules)
+		for i := range m.Account.Rules {
+			if m.Universe.property(i) != property {
+				continue
+			}
+			r := &m.Account.Rules[i]
+			if isHarvested && !r.BuyBarred {
+				r.BuyBarred, r.BuyBar.By = true, byHousehold
+			} else if !isHarvested && !r.LossBarred {
+				r.LossBarred, r.LossBar.By = true, byHousehold
+			}
+		}
+	}
+	return was
+}
+
+func (h *household) restore(was [][]Rule) {
+	for k := range h.members {
+		h.members[k].Account.Rules = was[k]
+	}
+}
