@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -80,7 +81,16 @@ func (a *app) doAct(ctx context.Context, f *orderAct, do func(db *postgres.DB, a
 		return err
 	}
 	defer o.close()
-	return do(o.db, act)
+	return filterFault(do(o.db, act))
+}
+
+// filterFault makes an expression that fails on an order a fault of usage, as one that does not
+// compile is.
+func filterFault(err error) error {
+	if errors.Is(err, filter.ErrFilter) {
+		return exitWith(exitUsage, fmt.Errorf("--where: %w", err))
+	}
+	return err
 }
 
 func newOrderApproveCmd(a *app) *cobra.Command {
@@ -290,7 +300,7 @@ func newOrderListCmd(a *app) *cobra.Command {
 			}
 			lines, more, err := orderLines(c.Context(), o.db, run, chosen, limit)
 			if err != nil {
-				return err
+				return filterFault(err)
 			}
 			if more > 0 {
 				fmt.Fprintf(a.errOut, "%d more orders match; --limit shows more\n", more)
