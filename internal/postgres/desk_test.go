@@ -305,7 +305,7 @@ func TestPurchasesEndWithTheSaleThatWasToFundThem(t *testing.T) {
 	d.answer(d.execution("0", fills.Rejected, "AAA", "0", "0"))
 	d.pass()
 	d.wantSent("sell AAA 100")
-	d.wantStates("AAA Rejected, BBB Canceled FUNDING_FAILED, CCC Canceled FUNDING_FAILED")
+	d.wantStates("AAA Rejected BROKER_REJECTED, BBB Canceled FUNDING_FAILED, CCC Canceled FUNDING_FAILED")
 	var state string
 	if err := d.pool.QueryRow(t.Context(), `SELECT state FROM tax_lock`).Scan(&state); err != nil || state != "void" {
 		t.Errorf("lock = %s, %v, want void", state, err)

@@ -73,12 +73,18 @@ FROM unnest($1::text[], $2::bigint[]) AS n (id, version)
 WHERE h.id = n.id;
 
 -- name: SaveOrders
+-- An order that the broker refused is an exception for people: what it belongs to stands alone.
 UPDATE trade_order o
 SET state = n.state,
     order_qty = n.order_qty,
     cum_qty = n.cum_qty,
     leaves_qty = n.leaves_qty,
-    lots_left = coalesce(n.lots_left, o.lots_left)
+    lots_left = coalesce(n.lots_left, o.lots_left),
+    exception = CASE WHEN n.state = 'Rejected' AND o.exception = '' THEN 'BROKER_REJECTED' ELSE o.exception END,
+    exception_detail = CASE
+        WHEN n.state = 'Rejected' AND o.exception = '' AND o.waits_for <> '[]' THEN 'the sales that funded it stand without their purchase'
+        ELSE o.exception_detail
+    END
 FROM unnest($1::text[], $2::text[], $3::text[], $4::numeric[], $5::numeric[], $6::numeric[], $7::jsonb[])
     AS n (run, id, state, order_qty, cum_qty, leaves_qty, lots_left)
 WHERE o.run = n.run
