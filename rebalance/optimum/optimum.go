@@ -162,6 +162,7 @@ type Fault struct {
 const (
 	BadPrice   = "BAD_PRICE"         // a price that is not above zero
 	BadRisk    = "BAD_RISK_MODEL"    // a specific risk that is not above zero, or loadings that are missing or no numbers
+	BadOptions = "BAD_OPTIONS"       // a risk aversion that is not above zero, or netted gains whose rates do not fall from short to long to loss
 	BadTargets = "BAD_TARGETS"       // targets that are negative, or do not sum to one with the cash target
 	BadLot     = "BAD_LOT"           // a lot of no known security, without shares, or with a negative cost
 	NoValue    = "NO_VALUE"          // an account without value

@@ -2,6 +2,7 @@ package optimum
 
 import (
 	"fmt"
+	"math"
 
 	"daybreak/money"
 )
@@ -36,6 +37,9 @@ type book struct {
 }
 
 func (b *book) prepare(p *problem) *Fault {
+	if f := b.checkOptions(); f != nil {
+		return f
+	}
 	if f := b.checkTargets(); f != nil {
 		return f
 	}
@@ -48,6 +52,17 @@ func (b *book) prepare(p *problem) *Fault {
 	b.fillItems(p)
 	b.fillRows(p)
 	return b.fillPieces(p)
+}
+
+func (b *book) checkOptions() *Fault {
+	if !(b.o.RiskAversion > 0) || math.IsInf(b.o.RiskAversion, 0) {
+		return &Fault{Code: BadOptions, Detail: fmt.Sprintf("risk aversion %g", b.o.RiskAversion)}
+	}
+	loss := b.a.Gains.LossRate.Float()
+	if b.a.Gains.IsNetted && !(b.o.ShortRate >= b.o.LongRate && b.o.LongRate >= loss && loss >= 0) {
+		return &Fault{Code: BadOptions, Detail: fmt.Sprintf("rates %g, %g, %g of short, long and loss", b.o.ShortRate, b.o.LongRate, loss)}
+	}
+	return nil
 }
 
 func (b *book) checkTargets() *Fault {
