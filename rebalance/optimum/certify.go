@@ -10,7 +10,7 @@ type measured struct {
 	residuals Residuals
 	gain      [classes]float64
 	shares    []money.Dec // after trading, by security
-	left      []money.Dec // shares left of each lot
+	sold      []money.Dec // shares sold of each lot
 	traded    []money.Dec // net value bought by security
 }
 
@@ -22,10 +22,7 @@ func (b *book) measure(m *measured, plan *Plan) {
 	m.cash = append(m.cash[:0], b.cash...)
 	m.shares = append(m.shares[:0], b.held...)
 	m.traded = resize(m.traded, n)
-	m.left = resize(m.left, len(b.a.Lots))
-	for k := range b.a.Lots {
-		m.left[k] = b.a.Lots[k].Shares
-	}
+	m.sold = resize(m.sold, len(b.a.Lots))
 	for _, t := range plan.Trades {
 		b.apply(m, t)
 	}
@@ -59,7 +56,8 @@ func (b *book) apply(m *measured, t Trade) {
 	l := &b.a.Lots[t.Lot]
 	m.shares[t.Security] = m.shares[t.Security].Sub(t.Shares)
 	m.cash[s.Cash] = m.cash[s.Cash].Add(value).Sub(cost)
-	m.left[t.Lot] = m.left[t.Lot].Sub(t.Shares)
+	m.sold[t.Lot] = m.sold[t.Lot].Add(t.Shares)
+	m.residuals.Lots = money.Max(m.residuals.Lots, m.sold[t.Lot].Sub(l.Shares))
 	m.traded[t.Security] = m.traded[t.Security].Sub(value)
 	gain := (value.Float() - float64(l.Cost.Float()*(t.Shares.Float()/l.Shares.Float()))) / b.worth
 	if b.a.IsSheltered {
@@ -120,9 +118,6 @@ const factorsOnStack = 64
 func (b *book) check(m *measured, plan *Plan) {
 	for k, c := range m.cash {
 		m.residuals.Cash = money.Max(m.residuals.Cash, b.need[k].Sub(c))
-	}
-	for _, left := range m.left {
-		m.residuals.Lots = money.Max(m.residuals.Lots, left.Neg())
 	}
 	for i := range m.traded {
 		b.checkSecurity(m, i)

@@ -83,6 +83,10 @@ func (p *problem) single(d *dualPoint, i int, c prices, mask uint8) float64 {
 
 // only takes q as the whole trade of item i.
 func (p *problem) only(d *dualPoint, i int, q *point) {
+	if p.rows == 1 && !p.isClassed {
+		p.onlyCash(d, i, q)
+		return
+	}
 	p.addRows(d, i, q, 1)
 	d.omega[i] = 0
 	for _, r := range p.rowsOf(i) {
@@ -90,6 +94,22 @@ func (p *problem) only(d *dualPoint, i int, q *point) {
 	}
 	if q.isFree {
 		p.addCurve(d, i, q, 1/p.curve[i])
+	}
+}
+
+// onlyCash is only where cash is the one row: the usual case.
+func (p *problem) onlyCash(d *dualPoint, i int, q *point) {
+	per := p.buyRow[i]
+	if q.t < 0 {
+		per = -p.sellRow[i]
+	}
+	d.rowSum[0] += float64(per * q.t)
+	d.omega[i], d.kappa[i] = 0, 0
+	if q.isFree {
+		w := 1 / p.curve[i]
+		slope := float64(w * per)
+		d.omega[i], d.kappa[i] = w, slope
+		d.rho[0] += float64(slope * per)
 	}
 }
 

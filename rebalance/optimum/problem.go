@@ -86,6 +86,11 @@ func (p *problem) pricesAt(i int, dual []float64) prices {
 	c := prices{buy: p.buyCost[i], sell: p.sellCost[i]}
 	c.exposure = dot(p.load[i*p.factors:(i+1)*p.factors], dual[:p.factors])
 	mu := dual[p.factors:]
+	if p.rows == 1 { // the usual case
+		c.buy += float64(mu[0] * p.buyRow[i])
+		c.sell += float64(mu[0] * p.sellRow[i])
+		return c
+	}
 	up := p.buyRow[i*p.rows : (i+1)*p.rows]
 	down := p.sellRow[i*p.rows : (i+1)*p.rows]
 	for _, r := range p.rowsOf(i) {

@@ -30,14 +30,12 @@ func (s *Solver) explain() {
 		for k < len(s.plan.Trades) && s.plan.Trades[k].Security == i {
 			k++
 		}
-		var r Reason
 		if first < k {
-			r = s.whyTraded(i, s.plan.Trades[first:k])
+			s.plan.Reasons = append(s.plan.Reasons, s.whyTraded(i, s.plan.Trades[first:k]))
 		} else {
-			r = s.whyNot(i)
+			s.plan.Reasons = append(s.plan.Reasons, s.whyNot(i))
 		}
-		r.Security = i
-		s.plan.Reasons = append(s.plan.Reasons, r)
+		s.plan.Reasons[i].Security = i
 	}
 }
 
