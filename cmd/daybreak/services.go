@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -162,7 +163,7 @@ func (s *services) isOpen(exchange string, session market.Day) bool {
 // web serves the pages.
 func (s *services) web(ctx context.Context) error {
 	server, err := web.New(web.Config{
-		Views: s.db, Actions: desk(s.db), Listen: s.app.settings.HTTP, DevLogin: true, Build: s.build, Log: s.app.log, Now: s.app.now,
+		Views: s.db, Actions: desk(s.db), Schedule: schedule{s}, Listen: s.app.settings.HTTP, DevLogin: true, Build: s.build, Log: s.app.log, Now: s.app.now,
 	})
 	if errors.Is(err, web.ErrExposed) {
 		return exitWith(exitUsage, err)
@@ -180,6 +181,20 @@ func (s *services) web(ctx context.Context) error {
 		return s.ready(address.String())
 	})
 	return group.Wait()
+}
+
+// schedule is what the pages know of runs to come.
+type schedule struct{ services *services }
+
+// Now implements web.Schedule.
+func (s schedule) Now() time.Time { return s.services.clock.now() }
+
+// StartRun implements web.Schedule.
+func (s schedule) StartRun(ctx context.Context, session market.Day, by string) (pipeline.Run, error) {
+	v := s.services
+	return pipeline.StartRun(ctx, v.db, v.producer, pipeline.RunRequest{
+		Session: session, Maker: by, Build: v.build, Rules: v.rules, Now: v.app.now(),
+	})
 }
 
 // desk is where people decide about orders: the page and the commands go through the same one.

@@ -133,7 +133,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		if err != pipeline.ErrNotFound {
 			text = "Not found: " + strings.TrimSuffix(err.Error(), ": "+pipeline.ErrNotFound.Error()) + "."
 		}
-	case errors.Is(err, pipeline.ErrState):
+	case errors.Is(err, pipeline.ErrState), errors.Is(err, pipeline.ErrRunExists), errors.Is(err, pipeline.ErrNoSession):
 		status, text = http.StatusConflict, strings.TrimSuffix(err.Error(), ": "+pipeline.ErrState.Error())+"."
 	case errors.Is(err, context.DeadlineExceeded):
 		status, text = http.StatusGatewayTimeout, "The database took too long to answer. Try again."

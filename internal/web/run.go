@@ -24,7 +24,11 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if len(latest) == 0 {
-		return s.show(w, r, view{Name: "empty", Title: "No run yet", Section: "run"})
+		next, err := s.next(r, nil)
+		if err != nil {
+			return err
+		}
+		return s.show(w, r, view{Name: "empty", Title: "No run yet", Section: "run", Body: next})
 	}
 	http.Redirect(w, r, runPath(latest[0].ID), http.StatusSeeOther)
 	return nil
@@ -32,12 +36,22 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 
 func runPath(id string) string { return "/runs/" + url.PathEscape(id) }
 
+// runsBody is what the list of runs shows.
+type runsBody struct {
+	Runs []pipeline.Run
+	Next *nextRun
+}
+
 func (s *Server) runs(w http.ResponseWriter, r *http.Request) error {
 	all, err := s.views.LatestRuns(r.Context(), runsMax)
 	if err != nil {
 		return err
 	}
-	v := view{Name: "runs", Title: "Runs", Section: "runs", Body: all}
+	next, err := s.next(r, all)
+	if err != nil {
+		return err
+	}
+	v := view{Name: "runs", Title: "Runs", Section: "runs", Body: runsBody{all, next}}
 	if len(all) > 0 {
 		v.Run = all[0].ID
 	}

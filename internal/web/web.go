@@ -47,9 +47,10 @@ type Views interface {
 type Config struct {
 	Views    Views
 	Actions  Actions
-	Listen   string // host:port; port 0 takes any
-	DevLogin bool   // sign in by choosing a sample user; refused where Listen is not loopback
-	Build    string // id of the running build
+	Schedule Schedule // nil: the pages say nothing of runs to come
+	Listen   string   // host:port; port 0 takes any
+	DevLogin bool     // sign in by choosing a sample user; refused where Listen is not loopback
+	Build    string   // id of the running build
 	Log      *slog.Logger
 	Now      func() time.Time
 }
@@ -170,6 +171,7 @@ func (s *Server) routes() *http.ServeMux {
 	handle := func(pattern string, min Role, p page) { mux.Handle(pattern, s.serve(pattern, min, p)) }
 	handle("GET /{$}", Viewer, s.home)
 	handle("GET /runs", Viewer, s.runs)
+	handle("POST /runs", PM, s.start)
 	handle("GET /runs/{run}", Viewer, s.run)
 	handle("GET /runs/{run}/orders", Viewer, s.orders)
 	handle("GET /runs/{run}/orders/{order}", Viewer, s.order)

@@ -16,6 +16,7 @@ import (
 	"daybreak/internal/postgres"
 	"daybreak/internal/postgres/pgtest"
 	"daybreak/internal/web"
+	"daybreak/market"
 	"daybreak/orders"
 	"daybreak/pipeline"
 )
@@ -45,6 +46,16 @@ func (d desk) Submit(ctx context.Context, a pipeline.Act) (pipeline.SubmitResult
 	return pipeline.SubmitResult{Run: a.Run, Orders: int(tag.RowsAffected())}, err
 }
 
+// evening is the schedule on the evening before a session, at 18:00 of the exchanges' time.
+type evening struct{ db *postgres.DB }
+
+func (evening) Now() time.Time { return time.Date(2020, 3, 15, 22, 0, 0, 0, time.UTC) }
+
+func (e evening) StartRun(ctx context.Context, session market.Day, by string) (pipeline.Run, error) {
+	return e.db.CreateRun(ctx, pipeline.Run{Session: session, State: pipeline.RunStarted, Maker: by, Market: "m"},
+		pipeline.StoredMarket{Hash: "m", Day: session, Body: []byte("m")}, nil)
+}
+
 // site is a running server with its database.
 type site struct {
 	t   *testing.T
@@ -64,7 +75,7 @@ func open(t *testing.T, filled bool) *site {
 	ctx, cancel := context.WithCancel(context.Background())
 	server, err := web.New(web.Config{
 		Views: db, Actions: desk{pipeline.Review{Book: bookOf(db), Limits: orders.DefaultLimits}, db}, Listen: "127.0.0.1:0",
-		DevLogin: true, Build: strings.Repeat("ab", 32), Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Now: time.Now,
+		Schedule: evening{db}, DevLogin: true, Build: strings.Repeat("ab", 32), Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
