@@ -93,6 +93,7 @@
     const below = grid.scrollHeight - grid.scrollTop - grid.clientHeight;
     if (!(next && below < margin) && !(prev && grid.scrollTop < margin)) return;
     loading = true;
+    let loaded = false;
     try {
       if (next && below < margin) {
         const [page] = await fetchPart(next, 'order-rows');
@@ -102,11 +103,13 @@
         keeping(() => { all[0].before(page); if (all.length >= pagesMax) all.at(-1).remove(); });
       }
       dress();
+      loaded = true;
     } catch (e) {
       console.warn(e);
     } finally {
       loading = false;
     }
+    if (loaded) requestAnimationFrame(extend); // who scrolled meanwhile waits for no further move
   };
 
   const refreshGrid = async () => {
