@@ -52,7 +52,8 @@ type fold struct {
 	saleAt     []int32 // event of each sale
 	covered    []coveredSale
 	years      []YearTotals
-	taxYear    int // of taxYearDay, the day asked for last
+	flows      []flow // for Conserve
+	taxYear    int    // of taxYearDay, the day asked for last
 	taxYearDay market.Day
 	issues     []Issue
 	after      []left
@@ -374,7 +375,7 @@ func (f *fold) run(stop int) {
 	f.isRun, f.bySeat, f.recent = true, nil, 0
 	f.factors, f.splits = f.oneFactor[:0], nil
 	f.units, f.seats = nil, nil
-	f.covered = nil
+	f.covered, f.flows = nil, nil
 	f.sales, f.saleAt, f.years, f.issues, f.after = nil, nil, nil, nil, nil
 	f.pool, f.lot, f.match = poolFold{}, lotFold{}, matchFold{}
 	if f.rules.SplitScope == "property" {

@@ -91,6 +91,9 @@ func (f *fold) collect() {
 			m.days = append(m.days, acquiredDay{unit: v, day: k.day, lot: e.ID, at: int32(i)})
 		}
 		cost, known := f.rules.paid(e)
+		if v == st.toUnit {
+			f.addFlow(i, money.Zero, cost)
+		}
 		a := &m.days[index[k]]
 		a.shares, a.cost, a.unknown = a.shares.Add(st.n), a.cost.Add(cost), a.unknown || !known
 		m.dayOf[i] = index[k]

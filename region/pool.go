@@ -469,11 +469,17 @@ func (f *fold) moveInKind(i int) {
 		f.dispose(i)
 	default:
 		_, moved := f.give(st.unit, st.move)
+		if !f.units[st.unit].Sheltered {
+			f.addFlow(i, moved, money.Zero)
+		}
 		if e.Amount.IsZero() {
 			cost = moved
 		}
 	}
 	if st.toUnit >= 0 {
+		if !f.units[st.toUnit].Sheltered {
+			f.addFlow(i, money.Zero, cost)
+		}
 		f.takeIn(i, st.toUnit, st.toMove, cost, known)
 		if from := e.Acquired; st.unit < 0 && from != 0 && f.units[st.toUnit].Since == f.days[i] {
 			f.units[st.toUnit].Since = from
@@ -492,6 +498,7 @@ func (f *fold) distribute(i int) {
 	amount := f.rules.distributed(e, held)
 	switch e.Kind {
 	case ROC:
+		f.addFlow(i, amount, money.Zero)
 		u.Cost = u.Cost.Sub(amount)
 		if u.Cost.Sign() < 0 {
 			f.year(e.Owner, f.days[i]).add(u.Cost.Neg(), "")
@@ -501,8 +508,10 @@ func (f *fold) distribute(i int) {
 		u.Cost = u.Cost.Add(amount)
 		f.year(e.Owner, f.days[i]).add(amount, "")
 	case RIDiv:
+		f.addFlow(i, money.Zero, amount)
 		u.Cost = u.Cost.Add(amount)
 	case CGDiv:
+		f.addFlow(i, amount, money.Zero)
 		f.year(e.Owner, f.days[i]).add(amount, "")
 	}
 }

@@ -269,6 +269,8 @@ func (f *fold) coverLot(i int, s *seat, p *piece) {
 		sale.Gross, sale.Gain = sale.Gross.Add(part.Gross), sale.Gain.Add(part.Gain)
 		sale.Oversold = sale.Oversold.Sub(part.Shares)
 		f.year(sale.Owner, sale.Day).add(part.Gain, part.Term)
+	} else if !s.Sheltered {
+		f.addFlow(i, covers.Basis, money.Zero) // it left in kind before
 	}
 	if w.shares = w.shares.Sub(covers.Shares); w.shares.IsZero() {
 		f.isCovered(w.sale, i)
@@ -293,6 +295,9 @@ func (f *fold) moveLots(i int) {
 	from := f.seatOf(e, e.Account, e.AccountType)
 	if to >= 0 && f.seats[to].Sheltered != f.seats[from].Sheltered {
 		f.sellLots(i)
+		if !f.seats[to].Sheltered {
+			f.addFlow(i, money.Zero, p.Basis)
+		}
 		f.acquire(i, to, p)
 		return
 	}
@@ -310,6 +315,8 @@ func (f *fold) moveLots(i int) {
 		if to >= 0 {
 			f.seats[to].Shares = f.seats[to].Shares.Add(f.lot.pieces[index].Shares)
 			f.insert(to, f.lot.pieces[index])
+		} else if !f.seats[from].Sheltered {
+			f.addFlow(i, f.lot.pieces[index].Basis, money.Zero)
 		}
 	}
 }
@@ -319,6 +326,9 @@ func (f *fold) moveLots(i int) {
 func (f *fold) fromOutside(i int, to int32, p piece) {
 	e := f.events[i]
 	p.Unknown = p.Unknown || e.Amount.IsZero()
+	if !f.seats[to].Sheltered {
+		f.addFlow(i, money.Zero, p.Basis)
+	}
 	if e.Acquired != 0 {
 		p.Acquired, p.Start = e.Acquired, e.Acquired
 	}
@@ -383,8 +393,10 @@ func (f *fold) distributeLots(i int) {
 		y.add(amount, Long)
 	}
 	if e.Kind == CGDiv {
+		f.addFlow(i, amount, money.Zero)
 		return
 	}
+	given := amount
 	for index := s.lots.first - 1; index >= 0; index = f.lot.pieces[index].next {
 		p := &f.lot.pieces[index]
 		part := amount.Share(p.Shares, held)
@@ -396,7 +408,15 @@ func (f *fold) distributeLots(i int) {
 			p.Basis = money.Zero
 		}
 	}
-	if e.Kind == ROC && amount.Sign() > 0 { // on shares that are no longer held
+	switch joined := given.Sub(amount); {
+	case e.Kind == RIDiv:
+		f.addFlow(i, money.Zero, joined)
+	case e.Kind == RICG:
+		f.addFlow(i, amount, money.Zero) // a gain without shares to join
+	case amount.Sign() > 0: // on shares that are no longer held
 		y.add(amount, Short)
+		f.addFlow(i, given, money.Zero)
+	default:
+		f.addFlow(i, joined, money.Zero)
 	}
 }
