@@ -46,9 +46,12 @@ type TaxBooks interface {
 const taxPage = 500
 
 // VerifyTax folds every household's tax events from the beginning. Check 2b compares the shares of
-// each account and symbol with its position: position = sum of open lots or pool shares.
+// each account and symbol with its position: position = sum of open lots or pool shares. Check 10
+// wants gains, losses and cost conserved, and denials within their losses; region.Book.Violations
+// says how.
 func VerifyTax(ctx context.Context, books TaxBooks) ([]Check, error) {
 	lots := Check{Invariant: "2b positions: the sum of open lots, folded again", Broken: []string{}}
+	kept := Check{Invariant: "10 tax: gains, losses and cost are conserved", Broken: []string{}}
 	securities, err := books.Securities(ctx)
 	if err != nil {
 		return nil, err
@@ -70,11 +73,12 @@ func VerifyTax(ctx context.Context, books TaxBooks) ([]Check, error) {
 				continue
 			}
 			lots.add(1, brokenLots(h, book))
+			kept.add(1, brokenSums(h.Household.ID, book))
 		}
 		after = page[len(page)-1].Household.ID
 	}
-	lots.OK = len(lots.Broken) == 0
-	return []Check{lots}, nil
+	lots.OK, kept.OK = len(lots.Broken) == 0, len(kept.Broken) == 0
+	return []Check{lots, kept}, nil
 }
 
 func (c *Check) add(checked int64, broken []string) {
@@ -92,6 +96,15 @@ func foldAgain(h TaxHousehold, identical map[market.Symbol]string) (*region.Book
 		return nil, err
 	}
 	return region.Fold(rules, region.ScopeOf(h.Household, identical), region.Checkpoint{}, h.Events)
+}
+
+// brokenSums returns what a household's tax book made or lost.
+func brokenSums(id portfolio.HouseholdID, book *region.Book) []string {
+	broken := book.Violations()
+	for i := range broken {
+		broken[i] = string(id) + " " + broken[i]
+	}
+	return broken
 }
 
 // brokenLots returns where a household's positions differ from its tax book.
