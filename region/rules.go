@@ -53,6 +53,7 @@ type Rules struct {
 	Settings         Settings     `json:"settings"` // all of them, with their defaults
 	Allowed          []Choice     `json:"allowed"`  // values that a setting may take
 	Netting          Netting      `json:"netting"`
+	Harvest          Harvest      `json:"harvest"`
 	Thresholds       []Threshold  `json:"thresholds"`
 	Rates            []DatedRates `json:"rates"`
 
@@ -110,15 +111,30 @@ type Carry struct {
 type Netting struct {
 	CarryBackYears int       `json:"carry_back_years"` // years back to which a net loss may go
 	LossLimit      money.Dec `json:"loss_limit"`       // net loss of a year deductible from other income
+	// TaxUnit says whose results meet: "household", all owners, or "owner", each alone.
+	TaxUnit string `json:"tax_unit"`
+}
+
+// Harvest are the estimates by which the value of a loss is weighed against its cost. They are a
+// firm's to set; docs/harvest.md says what the ones in the file rest on.
+type Harvest struct {
+	Waits   money.Dec `json:"waits"`    // worth of a loss that waits for gains, share of what it would be worth now
+	WayBack money.Dec `json:"way_back"` // share of replacements that are exchanged back for what was sold
+	// LostRise × LostChance of the proceeds is the gain that the replacement's shorter holding period
+	// is expected to make short-term: how far it rises in the time, and how often it is sold then.
+	LostRise   money.Dec `json:"lost_rise"`
+	LostChance money.Dec `json:"lost_chance"`
 }
 
 // Threshold is the least loss worth harvesting, as a share of cost and in home currency, for a term
-// ("" for all) and from a month and day on ("" for the whole year).
+// ("" for all) and from a month and day on ("" for the whole year), and the least that it must be
+// worth after costs.
 type Threshold struct {
 	Term   string    `json:"term,omitempty"`
 	From   string    `json:"from,omitempty"`
 	Share  money.Dec `json:"share"`
 	Amount money.Dec `json:"amount"`
+	Value  money.Dec `json:"value"` // tax saved less all costs, home currency
 }
 
 // DatedRates are the rates of tax years from From on, until the next entry.
@@ -243,6 +259,9 @@ func (r *Rules) derive() error {
 	if r.SplitScope != "property" && (r.SplitScope != "symbol" || r.Mechanism != "lots") {
 		return fmt.Errorf("split_scope %q with %s: %w", r.SplitScope, r.Mechanism, ErrSetting)
 	}
+	if r.Netting.TaxUnit != HouseholdUnit && r.Netting.TaxUnit != OwnerUnit {
+		return fmt.Errorf("tax_unit %q: %w", r.Netting.TaxUnit, ErrSetting)
+	}
 	if r.Settings.WindowDays == nil || *r.Settings.WindowDays < 0 {
 		return fmt.Errorf("window_days: %w", ErrSetting)
 	}
@@ -300,6 +319,10 @@ func (r *Rules) TaxYear(d market.Day) int {
 	}
 	return year
 }
+
+// TermOf returns the term of a gain on shares whose holding period began on start, sold on a tax day;
+// "" where the region makes no difference.
+func (r *Rules) TermOf(start, day market.Day) Term { return r.term(start, day) }
 
 // RatesOf returns the rates of a tax year: those of the last entry that begins in or before it,
 // and zero where there is none.

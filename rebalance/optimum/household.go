@@ -15,6 +15,7 @@ type Member struct {
 	Universe *Universe
 	Account  *Account
 	Options  *Options
+	Rate     money.Dec // household's currency for one unit of the account's; 0 for 1
 }
 
 // HouseholdPlan is the plans of a household's accounts. No property is sold at a loss in one of
@@ -24,6 +25,7 @@ type HouseholdPlan struct {
 	Decisions []Choice // properties that the members would have traded both ways, by name
 	Objective money.Dec
 	Bound     money.Dec // least objective if the accounts did not bar each other
+	Bounds    []float64 // by member, its part of Bound as a fraction of its value
 }
 
 // Choice says what was decided about a property that some member would sell at a loss and some
@@ -71,7 +73,7 @@ type household struct {
 func (s *Solver) SolveHousehold(members []Member) (*HouseholdPlan, error) {
 	h := &household{s: s, members: slices.Clone(members)}
 	plans := make([]Plan, len(members))
-	out := &HouseholdPlan{}
+	out := &HouseholdPlan{Bounds: make([]float64, len(members))}
 	for k := range h.members {
 		m := &h.members[k]
 		own := *m.Account
@@ -83,7 +85,8 @@ func (s *Solver) SolveHousehold(members []Member) (*HouseholdPlan, error) {
 			return nil, memberFault(own.ID, err)
 		}
 		plans[k] = clonePlan(p)
-		out.Bound = out.Bound.Add(inMoney(p.Bound, p.Value))
+		out.Bounds[k] = p.Bound
+		out.Bound = out.Bound.Add(m.inMoney(p.Bound, p.Value))
 	}
 	if err := h.explore(plans); h.best.plans == nil {
 		return nil, err
@@ -95,7 +98,7 @@ func (s *Solver) SolveHousehold(members []Member) (*HouseholdPlan, error) {
 
 // explore looks for the best plans that follow from these by decisions about properties.
 func (h *household) explore(plans []Plan) error {
-	objective, bound := totals(plans)
+	objective, bound := h.totals(plans)
 	if h.best.plans != nil && !bound.Less(h.best.objective) {
 		return nil
 	}
@@ -129,11 +132,12 @@ func (h *household) explore(plans []Plan) error {
 	return err
 }
 
-// totals sums objectives and bounds in money.
-func totals(plans []Plan) (objective, bound money.Dec) {
+// totals sums objectives and bounds in the household's currency.
+func (h *household) totals(plans []Plan) (objective, bound money.Dec) {
 	for k := range plans {
-		objective = objective.Add(inMoney(plans[k].Objective, plans[k].Value))
-		bound = bound.Add(inMoney(plans[k].Bound, plans[k].Value))
+		m := &h.members[k]
+		objective = objective.Add(m.inMoney(plans[k].Objective, plans[k].Value))
+		bound = bound.Add(m.inMoney(plans[k].Bound, plans[k].Value))
 	}
 	return objective, bound
 }
@@ -152,7 +156,17 @@ func clonePlan(p *Plan) Plan {
 	return out
 }
 
-func inMoney(f float64, value money.Dec) money.Dec { return gapMoney(f, value) }
+// inMoney turns a fraction of a member's value into money of the household's currency.
+func (m *Member) inMoney(f float64, value money.Dec) money.Dec {
+	return m.converted(gapMoney(f, value))
+}
+
+func (m *Member) converted(amount money.Dec) money.Dec {
+	if m.Rate.IsZero() {
+		return amount
+	}
+	return amount.Mul(m.Rate)
+}
 
 // conflict returns the property with the largest loss that is also bought, ties by name; false
 // where there is none.
@@ -185,13 +199,13 @@ func (u *Universe) property(i int) string {
 	return u.Securities[i].ID
 }
 
-// lossOf returns the loss that a sale realises for tax; 0 for a gain or in a sheltered account.
+// lossOf returns the loss, in the household's currency, that a sale realises for tax; 0 for a gain or in a sheltered account.
 func (m *Member) lossOf(t Trade) money.Dec {
 	if m.Account.IsSheltered {
 		return money.Zero
 	}
 	l := &m.Account.Lots[t.Lot]
-	return money.Max(l.Cost.MulDiv(t.Shares, l.Shares).Sub(t.Value), money.Zero)
+	return m.converted(money.Max(l.Cost.MulDiv(t.Shares, l.Shares).Sub(t.Value), money.Zero))
 }
 
 // side is one way to decide about a property: the plans that follow, nil where there are none, and
@@ -217,7 +231,7 @@ func (h *household) try(plans []Plan, property string, isHarvested bool) (side, 
 		if err != nil {
 			return out, memberFault(m.Account.ID, err)
 		}
-		out.cost = out.cost.Add(inMoney(p.Objective, p.Value)).Sub(inMoney(plans[k].Objective, plans[k].Value))
+		out.cost = out.cost.Add(m.inMoney(p.Objective, p.Value)).Sub(m.inMoney(plans[k].Objective, plans[k].Value))
 		next[k] = clonePlan(p)
 	}
 	out.plans = next
