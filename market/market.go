@@ -82,16 +82,24 @@ type Weight struct {
 	Weight     money.Dec `json:"weight"`
 }
 
+// Dividend is the cash a share that whoever holds the security before ExDay is paid.
+type Dividend struct {
+	Symbol Symbol    `json:"symbol"`
+	ExDay  Day       `json:"ex_day"`
+	Amount money.Dec `json:"amount"`
+}
+
 // Snapshot is the market as one run sees it: the last close of each security and the last rate of
 // each pair on or before Day. It is immutable, its slices are sorted (New sorts them), and its
 // JSON is the same bytes for the same market.
 type Snapshot struct {
 	Day          Day           `json:"day"`
-	Securities   []Security    `json:"securities"`   // by symbol
-	Prices       []Price       `json:"prices"`       // by symbol, one each
-	Rates        []Rate        `json:"rates"`        // by base, quote
-	Replacements []Replacement `json:"replacements"` // by symbol, rank, replacement
-	Weights      []Weight      `json:"weights"`      // by model, asset class, rank, symbol
+	Securities   []Security    `json:"securities"`          // by symbol
+	Prices       []Price       `json:"prices"`              // by symbol, one each
+	Rates        []Rate        `json:"rates"`               // by base, quote
+	Replacements []Replacement `json:"replacements"`        // by symbol, rank, replacement
+	Weights      []Weight      `json:"weights"`             // by model, asset class, rank, symbol
+	Dividends    []Dividend    `json:"dividends,omitempty"` // ex-dates of the weeks before Day, and known ones after it: by symbol, ex-date
 
 	identical map[Symbol]string // what Identical returns; nil in a snapshot that New did not make
 }
@@ -122,6 +130,9 @@ func NewSnapshot(s Snapshot) *Snapshot {
 	slices.SortFunc(s.Weights, func(a, b Weight) int {
 		return cmp.Or(cmp.Compare(a.Model, b.Model), cmp.Compare(a.AssetClass, b.AssetClass),
 			cmp.Compare(a.Rank, b.Rank), cmp.Compare(a.Symbol, b.Symbol))
+	})
+	slices.SortFunc(s.Dividends, func(a, b Dividend) int {
+		return cmp.Or(cmp.Compare(a.Symbol, b.Symbol), cmp.Compare(a.ExDay, b.ExDay))
 	})
 	s.identical = identicalGroups(s.Securities)
 	return &s
@@ -220,4 +231,25 @@ func (s *Snapshot) ReplacementsOf(symbol Symbol) []Replacement {
 		last++
 	}
 	return s.Replacements[first:last]
+}
+
+// LastDividend returns the last dividend of a symbol with an ex-date from from to to, both included:
+// of the snapshot's dividends and of its last close.
+func (s *Snapshot) LastDividend(symbol Symbol, from, to Day) (Dividend, bool) {
+	var found Dividend
+	isFound := false
+	first, _ := slices.BinarySearchFunc(s.Dividends, symbol, func(e Dividend, t Symbol) int { return cmp.Compare(e.Symbol, t) })
+	for _, d := range s.Dividends[first:] {
+		if d.Symbol != symbol {
+			break
+		}
+		if from <= d.ExDay && d.ExDay <= to && d.Amount.Sign() > 0 {
+			found, isFound = d, true
+		}
+	}
+	p, err := s.Price(symbol)
+	if err == nil && p.Dividend.Sign() > 0 && from <= p.Day && p.Day <= to && (!isFound || found.ExDay < p.Day) {
+		return Dividend{Symbol: symbol, ExDay: p.Day, Amount: p.Dividend}, true
+	}
+	return found, isFound
 }

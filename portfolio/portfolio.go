@@ -45,7 +45,8 @@ type Account struct {
 }
 
 // Policy is how one account is to be traded. Zero values mean the defaults of DefaultPolicy, but
-// for WithdrawalCash and Restricted.
+// for WithdrawalCash and Restricted; those of HarvestMin and HarvestCashMin mean the thresholds of the
+// region's rules, by term and season.
 type Policy struct {
 	Band           money.Dec       `json:"band,omitzero"`             // drift of a class that is left alone, share of account value
 	MinTrade       money.Dec       `json:"min_trade,omitzero"`        // least notional of a trade, account currency
@@ -62,11 +63,9 @@ type Policy struct {
 
 // DefaultPolicy is what an account gets where it says nothing else.
 var DefaultPolicy = Policy{
-	Band:           money.MustParse("0.02"),
-	MinTrade:       money.MustParse("50"),
-	CashTarget:     money.MustParse("0.01"),
-	HarvestMin:     money.MustParse("0.03"),
-	HarvestCashMin: money.MustParse("100"),
+	Band:       money.MustParse("0.02"),
+	MinTrade:   money.MustParse("50"),
+	CashTarget: money.MustParse("0.01"),
 }
 
 // Cash is an amount of one currency; it may be negative when a fact made it so.
@@ -103,7 +102,6 @@ type OpenOrder struct {
 func (p Policy) WithDefaults() Policy {
 	for _, f := range []struct{ field, otherwise *money.Dec }{
 		{&p.Band, &DefaultPolicy.Band}, {&p.MinTrade, &DefaultPolicy.MinTrade}, {&p.CashTarget, &DefaultPolicy.CashTarget},
-		{&p.HarvestMin, &DefaultPolicy.HarvestMin}, {&p.HarvestCashMin, &DefaultPolicy.HarvestCashMin},
 	} {
 		if f.field.IsZero() {
 			*f.field = *f.otherwise

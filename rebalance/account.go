@@ -8,6 +8,7 @@ import (
 	"daybreak/money"
 	"daybreak/portfolio"
 	"daybreak/region"
+	"daybreak/tlh"
 )
 
 // account is one account while it is planned. Money is in its currency. Purchases and sales are
@@ -61,6 +62,7 @@ type hold struct {
 	reason   Reason          // of its first sale or purchase
 	harvest  money.Dec       // loss harvested, home currency
 	worth    money.Dec       // tax that it saves
+	answers  tlh.Answers     // of the harvest
 	funds    []market.Symbol // harvests that it replaces
 	replaced money.Dec       // money of bought that replaces them
 }

@@ -46,6 +46,7 @@ func (h *house) trades(a *account) []Trade {
 	for _, o := range a.holds {
 		if o.sold.Sign() > 0 {
 			t := a.trade(o, portfolio.Sell, o.sold)
+			t.Answers = o.answers
 			for _, f := range soldOf(o) {
 				if f.lot != nil && f.lot.id != "" {
 					t.Lots = append(t.Lots, TradeLot{Lot: f.lot.id, Shares: f.take})

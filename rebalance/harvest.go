@@ -2,6 +2,7 @@ package rebalance
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"daybreak/market"
@@ -71,7 +72,7 @@ func (h *house) candidates(a *account) []candidate {
 // the cost of some lot is not known. Lots at a smaller loss alone are noted.
 func (h *house) addLosses(c *candidate) (unknown bool) {
 	a, o := c.account, c.hold
-	var small money.Dec
+	var small, least money.Dec
 	for i := range o.lots {
 		l := &o.lots[i]
 		if !l.known {
@@ -86,8 +87,8 @@ func (h *house) addLosses(c *candidate) (unknown bool) {
 		if loss.Sign() <= 0 {
 			continue
 		}
-		if loss.Less(a.policy.HarvestMin.Mul(r.cost)) {
-			small = small.Add(loss)
+		if share := h.leastShare(a, o, r); loss.Less(share.Mul(r.cost)) {
+			small, least = small.Add(loss), share
 			continue
 		}
 		c.offers = append(c.offers, offer{hold: o, lot: l, left: l.left})
@@ -95,7 +96,7 @@ func (h *house) addLosses(c *candidate) (unknown bool) {
 	if len(c.offers) == 0 {
 		if small.Sign() > 0 && !a.policy.NoHarvest {
 			a.skip(Reason{Code: BelowThreshold, Symbol: o.symbol, Numbers: map[string]string{
-				"loss": cents(small), "minimum_share": a.policy.HarvestMin.String()}})
+				"loss": cents(small), "minimum_share": least.String()}})
 		}
 		return unknown
 	}
@@ -140,9 +141,9 @@ func (h *house) sum(c *candidate) {
 // isTooSmall notes a candidate below the account's least loss or trade.
 func (h *house) isTooSmall(c *candidate) bool {
 	a := c.account
-	if least := a.policy.HarvestCashMin.Mul(a.home); c.loss.Less(least) {
+	if least := h.least(c); c.loss.Less(least.Amount) {
 		numbers := c.numbers()
-		numbers["minimum"] = cents(least)
+		numbers["minimum"] = cents(least.Amount)
 		a.skip(Reason{Code: BelowThreshold, Symbol: c.hold.symbol, Numbers: numbers})
 		return true
 	}
@@ -177,9 +178,14 @@ func (h *house) take(c candidate) {
 		a.skip(Reason{Code: NoReplacement, Symbol: o.symbol, Numbers: c.numbers()})
 		return
 	}
-	h.commit(a, o, c.offers, func(*hold) Reason { return h.harvestReason(c, legs) })
+	v := h.value(c, legsTotal(legs))
+	if h.isWorthless(&c, v) {
+		return
+	}
+	h.note(c, legs, v)
+	h.commit(a, o, c.offers, func(*hold) Reason { return h.harvestReason(c, legs, v) })
 	o.harvest = o.harvest.Add(c.loss)
-	o.worth = o.worth.Add(h.worth(c))
+	o.worth = o.worth.Add(v.Value)
 	for _, l := range legs {
 		h.replace(c, l)
 	}
@@ -256,22 +262,14 @@ func (h *house) toReplace(c candidate) money.Dec {
 	return money.Max(money.Zero, money.Min(amount, most))
 }
 
-func (h *house) harvestReason(c candidate, legs []leg) Reason {
-	numbers := c.numbers()
+func (h *house) harvestReason(c candidate, legs []leg, v tlh.Value) Reason {
+	numbers := v.Numbers()
+	maps.Copy(numbers, c.numbers())
 	numbers["proceeds"] = cents(c.proceeds)
-	numbers["tax_value"] = cents(h.worth(c))
 	numbers["until"] = (c.hold.taxDay + market.Day(h.rules.WindowDays())).String()
 	if len(legs) > 0 {
 		numbers["replacement"] = string(legs[0].hold.symbol)
 		numbers["replacements"] = count(len(legs))
 	}
 	return Reason{Code: Harvest, Symbol: c.hold.symbol, Numbers: numbers}
-}
-
-// worth returns the tax that the candidate's loss saves at the rates of its tax year, by term where
-// the region has terms: as if gains of the same kind took it all this year.
-func (h *house) worth(c candidate) money.Dec {
-	rates := h.rules.RatesOf(h.rules.TaxYear(c.hold.taxDay))
-	long := c.loss.Sub(c.short)
-	return c.short.Mul(rates.Short).Add(long.Mul(rates.Long)).Mul(rates.Inclusion)
 }

@@ -23,12 +23,14 @@ type house struct {
 	quotes   map[market.Symbol]*quote
 	accounts []*account
 	bars     *tlh.Bars
-	wanted   map[string][]candidate // harvests that could be, by property
-	together map[string]bool        // properties of which only all candidates together are clean
-	sold     map[string]bool        // properties that the plan sells in accounts with gains tax
-	bought   map[string]bool        // properties that it buys there
-	refused  map[string]bool        // properties whose losses the audit of an earlier attempt refused
-	lossless bool                   // no loss may be taken at all: the last resort of the audit
+	wanted   map[string][]candidate          // harvests that could be, by property
+	together map[string]bool                 // properties of which only all candidates together are clean
+	sold     map[string]bool                 // properties that the plan sells in accounts with gains tax
+	bought   map[string]bool                 // properties that it buys there
+	refused  map[string]bool                 // properties whose losses the audit of an earlier attempt refused
+	standing map[standingKey]region.Standing // of the tax units in the tax year before the plan, made when first asked for
+	taken    map[standingKey]result          // what the plan's harvests realise, by tax unit
+	lossless bool                            // no loss may be taken at all: the last resort of the audit
 }
 
 // quote is what the market says of one security, as far as a trade of the day needs it.
@@ -46,6 +48,7 @@ func newHouse(in Input, m *market.Snapshot) *house {
 	h := &house{
 		in: in, market: m, settings: in.Settings.withDefaults(),
 		mixes: map[string]*portfolio.Mix{}, quotes: map[market.Symbol]*quote{}, refused: map[string]bool{},
+		standing: map[standingKey]region.Standing{},
 	}
 	for _, a := range in.Household.Accounts {
 		h.accounts = append(h.accounts, newAccount(a))
@@ -62,6 +65,9 @@ func (s Settings) withDefaults() Settings {
 	}
 	if s.CashBuffer.IsZero() {
 		s.CashBuffer = DefaultSettings.CashBuffer
+	}
+	if s.HalfSpread.IsZero() {
+		s.HalfSpread = DefaultSettings.HalfSpread
 	}
 	return s
 }

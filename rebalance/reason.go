@@ -36,18 +36,19 @@ const (
 
 // Codes of a candidate that is not traded, beside the kinds of a tlh.Bar.
 const (
-	Restricted     = "RESTRICTED"      // the account's policy bars any trade
-	NoReplacement  = "NO_REPLACEMENT"  // nothing may be held instead
-	BelowThreshold = "BELOW_THRESHOLD" // the loss is smaller than the policy asks for
-	CostUnknown    = "COST_UNKNOWN"    // the cost of some of it is not known
-	MarketClosed   = "MARKET_CLOSED"   // its exchange has no session on the day
-	OpenOrderLive  = "OPEN_ORDER"      // the account has an order in it that may still trade
-	NotPriced      = "NOT_PRICED"      // it has no recent price, or no rate
-	BelowMinTrade  = "BELOW_MIN_TRADE" // the trade would be below the account's minimum
-	HarvestOff     = "HARVEST_OFF"     // the account's policy has harvesting off
-	SoldNow        = "SOLD_NOW"        // the plan sells it, or what is identical to it, so it does not buy it
-	BoughtNow      = "BOUGHT_NOW"      // the plan buys it, or what is identical to it, so it does not sell it
-	NotFunded      = "NOT_FUNDED"      // no cash and no sale pays for it
+	Restricted     = "RESTRICTED"           // the account's policy bars any trade
+	NoReplacement  = "NO_REPLACEMENT"       // nothing may be held instead
+	BelowThreshold = "BELOW_THRESHOLD"      // the loss, or what it is worth, is smaller than the region or the policy asks for
+	NotWorthIt     = "WORTH_LESS_THAN_COST" // the tax that the loss saves is less than what harvesting it costs
+	CostUnknown    = "COST_UNKNOWN"         // the cost of some of it is not known
+	MarketClosed   = "MARKET_CLOSED"        // its exchange has no session on the day
+	OpenOrderLive  = "OPEN_ORDER"           // the account has an order in it that may still trade
+	NotPriced      = "NOT_PRICED"           // it has no recent price, or no rate
+	BelowMinTrade  = "BELOW_MIN_TRADE"      // the trade would be below the account's minimum
+	HarvestOff     = "HARVEST_OFF"          // the account's policy has harvesting off
+	SoldNow        = "SOLD_NOW"             // the plan sells it, or what is identical to it, so it does not buy it
+	BoughtNow      = "BOUGHT_NOW"           // the plan buys it, or what is identical to it, so it does not sell it
+	NotFunded      = "NOT_FUNDED"           // no cash and no sale pays for it
 )
 
 func number(places int, d money.Dec) string { return d.Round(places).String() }

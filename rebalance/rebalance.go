@@ -47,8 +47,10 @@ func (h *house) attempt() {
 		fresh.traded = map[string]portfolio.Side{}
 		h.open(fresh)
 		h.openLots(fresh)
+		h.openDividends(fresh)
 		h.accounts[i] = fresh
 	}
+	h.taken = nil
 	h.together, h.sold, h.bought = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	h.harvest()
 	h.rebalance()

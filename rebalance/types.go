@@ -20,6 +20,7 @@ type Input struct {
 	Events      []region.Event        `json:"events,omitempty"` // facts since the checkpoint
 	Locks       []tlh.Lock            `json:"locks,omitempty"`
 	Open        []portfolio.OpenOrder `json:"open,omitempty"`
+	Brought     []region.Brought      `json:"brought,omitempty"` // losses carried in from before the tax book
 	Settings    Settings              `json:"settings,omitzero"`
 }
 
@@ -28,12 +29,14 @@ type Input struct {
 type Settings struct {
 	StaleDays  int       `json:"stale_days,omitempty"` // calendar days after which a close is too old to trade on
 	CashBuffer money.Dec `json:"cash_buffer,omitzero"` // share of the money of purchases that stays unspent, for price moves
-	CostRate   money.Dec `json:"cost_rate,omitzero"`   // commission and half the spread, share of each trade's value
+	CostRate   money.Dec `json:"cost_rate,omitzero"`   // commission, share of each trade's value
+	HalfSpread money.Dec `json:"half_spread,omitzero"` // half the spread, share of a trade's value; weighed against the value of a harvest
 }
 
 // DefaultSettings are used where Settings say nothing: ten calendar days are five sessions with
-// two weekends and a holiday between them; prices may move half a percent before a purchase fills.
-var DefaultSettings = Settings{StaleDays: 10, CashBuffer: money.MustParse("0.005")}
+// two weekends and a holiday between them; prices may move half a percent before a purchase fills; the
+// funds and large stocks of a model trade at a spread of some six hundredths of a percent.
+var DefaultSettings = Settings{StaleDays: 10, CashBuffer: money.MustParse("0.005"), HalfSpread: money.MustParse("0.0003")}
 
 // HouseholdPlan is the plan of one household: one AccountPlan for each account, by account id, and
 // the locks that its harvests need, in the order of tlh.CompareLocks.
@@ -86,7 +89,8 @@ type Trade struct {
 	Shares   money.Dec           `json:"shares"`
 	Lots     []TradeLot          `json:"lots,omitempty"` // what a sale uses up, where the region names lots
 	Reason   Reason              `json:"reason"`
-	Price    money.Dec           `json:"price"` // security's currency
+	Answers  tlh.Answers         `json:"answers,omitempty"` // of a harvest: to the questions of docs/harvest.md
+	Price    money.Dec           `json:"price"`             // security's currency
 	PriceDay market.Day          `json:"price_day"`
 	Currency market.Currency     `json:"currency"`            // of the security
 	FX       money.Dec           `json:"fx"`                  // account currency for one unit of Currency

@@ -12,11 +12,12 @@ import (
 // BarKind says what forbids a purchase, or the sale of a loss. Its values are reason codes.
 type BarKind string
 
-// The kinds of bar: the first four deny a loss, the last two forbid a purchase.
+// The kinds of bar: the first five deny a loss, the last two forbid a purchase.
 const (
 	BarredPurchase  BarKind = "BARRED_PURCHASE"   // bought in the household less than a window ago
 	BarredOpenOrder BarKind = "BARRED_OPEN_ORDER" // an open order of the household may buy it
 	BarredRun       BarKind = "BARRED_RUN"        // this run buys it in the household
+	BarredDRIP      BarKind = "BARRED_DRIP"       // a dividend of it that is already due will be reinvested in the household
 	BarredAudit     BarKind = "BARRED_AUDIT"      // the tax book denies the loss for another reason
 	BarredLossSale  BarKind = "BARRED_LOSS_SALE"  // sold at a loss in the household less than a window ago
 	Locked          BarKind = "LOCKED"            // a harvest, of this run or an earlier one, forbids it
@@ -41,6 +42,7 @@ type Bars struct {
 	locks      map[string]Lock
 	open       map[string]portfolio.OpenOrder
 	bought     map[string]Bar
+	reinvested map[string]Bar
 	sold       map[string]Lock
 	locked     []Lock // of this run, one for each property, account and symbol
 }
@@ -94,8 +96,27 @@ func (b *Bars) Purchase(property string, day market.Day) (Bar, bool) {
 	}, true
 }
 
+// Reinvest records that a dividend of the symbol, which the account holds and whose ex-date is past,
+// will buy the property: a window of days from the ex-date its losses are barred.
+func (b *Bars) Reinvest(property string, d market.Dividend, account portfolio.AccountID) {
+	bar := Bar{Kind: BarredDRIP, Property: property, Until: d.ExDay + b.windowDays, Account: account, Symbol: d.Symbol}
+	for _, m := range b.book.Purchases(property, d.ExDay, d.ExDay+2*b.windowDays) {
+		if m.Account == account && m.Symbol == d.Symbol && m.Day > d.ExDay {
+			return // it has come
+		}
+	}
+	held, ok := b.reinvested[property]
+	if !ok || held.Until < bar.Until || held.Until == bar.Until && account < held.Account {
+		if b.reinvested == nil {
+			b.reinvested = map[string]Bar{}
+		}
+		b.reinvested[property] = bar
+	}
+}
+
 // Loss returns what would deny a loss on the property, wholly or in part, if it were sold on a tax
-// day: a purchase of this run, an open order to buy, or a purchase at most a window of days away.
+// day: a purchase of this run, an open order to buy, a dividend that will be reinvested, or a
+// purchase at most a window of days away.
 // Some of what it returns denies nothing when nothing of that purchase remains; the tax book knows.
 func (b *Bars) Loss(property string, day market.Day) (Bar, bool) {
 	if bar, ok := b.bought[property]; ok {
@@ -106,6 +127,9 @@ func (b *Bars) Loss(property string, day market.Day) (Bar, bool) {
 			Kind: BarredOpenOrder, Property: property, Until: market.NoDay,
 			Account: o.Account, Symbol: o.Symbol, Order: o.ID,
 		}, true
+	}
+	if bar, ok := b.reinvested[property]; ok && day <= bar.Until {
+		return bar, true
 	}
 	purchases := b.book.Purchases(property, day-b.windowDays, day+b.windowDays)
 	if len(purchases) == 0 {
