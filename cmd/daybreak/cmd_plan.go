@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +27,7 @@ type planFlags struct {
 	roles, mode string
 	exact       bool
 	gapMax      float64
+	households  householdFlags
 }
 
 // options returns the options of the optimiser, or a usage error.
@@ -52,20 +55,32 @@ func newPlanCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan FILE",
 		Short: "Plan the accounts of a file, with a proof of how near the optimum each plan is",
-		Long: "Reads accounts in the format rebalance-workload/1 (- is stdin) and writes one line of JSON for\n" +
-			"each, in their order: its trades, the objective recomputed from them, a lower bound of what any\n" +
-			"trades could reach, and a reason for every security. An account that cannot be planned gets a\n" +
-			"line with a named exception, the others go on, and the exit code is 3. Fields and codes are in\n" +
-			"docs/optimiser.md.",
+		Long: "Reads accounts in the format rebalance-workload/1, or households as JSON lines as\n" +
+			"docs/household.schema.json describes them, either plain or gzipped (- is stdin), and writes one\n" +
+			"line of JSON for each account, households in their order with accounts by id: its trades, the\n" +
+			"objective recomputed from them, a lower bound of what any trades could reach, and a reason for\n" +
+			"every security. An account that cannot be planned gets a line with a named exception, the others\n" +
+			"go on, and the exit code is 3; the accounts of a household are planned together, or none of them.\n" +
+			"Households are planned over the sample market where --market names no other. Fields, codes and\n" +
+			"parameters are in docs/optimiser.md.",
+		Example: "  daybreak plan accounts.json.gz --exact\n" +
+			"  daybreak plan world.jsonl --date 2020-03-16 --securities world.securities.csv --prices world.prices.csv",
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			options, err := f.options()
+			if err != nil {
+				return err
+			}
+			params, err := f.households.parse(options)
 			if err != nil {
 				return err
 			}
 			data, err := readAll(a.in, args[0])
 			if err != nil {
 				return err
+			}
+			if isHouseholds(data) {
+				return planHouseholds(c.Context(), a, data, &f, params)
 			}
 			return planFile(a, data, options, f.gapMax)
 		},
@@ -74,15 +89,36 @@ func newPlanCmd(a *app) *cobra.Command {
 	c.Flags().StringVar(&f.mode, "mode", "full", "full, cash_only, harvest_only or nothing")
 	c.Flags().BoolVar(&f.exact, "exact", false, "branch until the optimum is proven")
 	c.Flags().Float64Var(&f.gapMax, "gap-max", 1, "certified gap in basis points above which a plan is an exception")
+	f.households.addTo(c.Flags())
 	return c
 }
 
-// readAll returns a file, or stdin for "-".
+// expandedMax bounds what a gzipped file may expand to.
+const expandedMax = 4 << 30
+
+// readAll returns a file, or stdin for "-", expanded where it is gzipped.
 func readAll(in io.Reader, name string) ([]byte, error) {
+	var data []byte
+	var err error
 	if name == "-" {
-		return io.ReadAll(in)
+		data, err = io.ReadAll(in)
+	} else {
+		data, err = os.ReadFile(name)
 	}
-	return os.ReadFile(name)
+	if err != nil || !bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
+		return data, err
+	}
+	expander, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if data, err = io.ReadAll(io.LimitReader(expander, expandedMax+1)); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if len(data) > expandedMax {
+		return nil, fmt.Errorf("%s: expands to more than %d bytes", name, expandedMax)
+	}
+	return data, nil
 }
 
 // planFile plans every account of a file and writes its line.
@@ -112,10 +148,15 @@ func planFile(a *app, data []byte, o optimum.Options, gapMax float64) error {
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	if exceptions > 0 {
-		return exitWith(exitExceptions, fmt.Errorf("%d of %d accounts are exceptions", exceptions, len(file.Accounts)))
+	return planOutcome(exceptions, len(file.Accounts))
+}
+
+// planOutcome returns the error that says how many lines are exceptions, or nil for none.
+func planOutcome(exceptions, lines int) error {
+	if exceptions == 0 {
+		return nil
 	}
-	return nil
+	return exitWith(exitExceptions, fmt.Errorf("%d of %d accounts are exceptions", exceptions, lines))
 }
 
 // accountOf names one account of a file and how to plan it.
@@ -138,18 +179,29 @@ func planAccount(a *app, solver *optimum.Solver, u *optimum.Universe, of account
 			took := a.now().Sub(start)
 			line.planNumbers = numbersOf(plan, u, account)
 			line.Micros = float64(took) / float64(time.Microsecond)
-			if plan.GapBP > of.gapMax {
-				line.Exception = &planException{Code: gapAbove, Detail: fmt.Sprintf("gap %.4f bp, limit %g", plan.GapBP, of.gapMax)}
-			}
+			line.Exception = gapException(plan, of.gapMax)
 			return line
 		}
 	}
-	var fault *optimum.Fault
-	if !errors.As(err, &fault) {
-		fault = &optimum.Fault{Code: workload.BadInput, Detail: err.Error()}
-	}
-	line.Exception = &planException{fault.Code, fault.Security, fault.Detail}
+	line.Exception = exceptionOf(err)
 	return line
+}
+
+// gapException returns the exception of a plan whose certified gap is above the limit, or nil.
+func gapException(plan *optimum.Plan, gapMax float64) *planException {
+	if plan.GapBP <= gapMax {
+		return nil
+	}
+	return &planException{Code: gapAbove, Detail: fmt.Sprintf("gap %.4f bp, limit %g", plan.GapBP, gapMax)}
+}
+
+// exceptionOf names why something was not planned.
+func exceptionOf(err error) *planException {
+	var fault *optimum.Fault
+	if errors.As(err, &fault) {
+		return &planException{fault.Code, fault.Security, fault.Detail}
+	}
+	return &planException{Code: workload.BadInput, Detail: err.Error()}
 }
 
 // planLine is one line of output. An account that was not planned has an exception and no numbers.
@@ -172,6 +224,7 @@ type planNumbers struct {
 	Tax            float64      `json:"tax"`
 	Cash           float64      `json:"cash"`
 	Trades         []planTrade  `json:"trades"`
+	Conversions    []planMoney  `json:"conversions,omitempty"`
 	Reasons        []planReason `json:"reasons"`
 	Micros         float64      `json:"micros"`
 }
@@ -190,6 +243,13 @@ type planTrade struct {
 	Lot      *string   `json:"lot"`
 	Shares   money.Dec `json:"shares"`
 	Value    number    `json:"value"`
+}
+
+// planMoney is a conversion of currency: the amount bought, or sold where it is below zero, in the
+// account's currency.
+type planMoney struct {
+	Currency market.Currency `json:"currency"`
+	Value    number          `json:"value"`
 }
 
 // planReason is why a security trades or does not.
@@ -222,6 +282,9 @@ func numbersOf(p *optimum.Plan, u *optimum.Universe, a *optimum.Account) *planNu
 			n.Trades[k].Side, n.Trades[k].Lot = "sell", &a.Lots[t.Lot].ID
 		}
 	}
+	for _, c := range p.Conversions {
+		n.Conversions = append(n.Conversions, planMoney{a.Balances[c.Balance].Currency, number(c.Amount)})
+	}
 	for k, r := range p.Reasons {
 		n.Reasons[k] = reasonOf(r, u)
 	}
@@ -238,8 +301,7 @@ func reasonOf(r optimum.Reason, u *optimum.Universe) planReason {
 			out.Numbers[n.Name] = n.Value
 		}
 	}
-	if r.Bar.By != "" {
-		until := r.Bar.Until
+	if until := r.Bar.Until; r.Bar.By != "" && until != 0 && until != market.NoDay {
 		out.Until = &until
 	}
 	return out

@@ -19,13 +19,13 @@ type Member struct {
 }
 
 // HouseholdPlan is the plans of a household's accounts. No property is sold at a loss in one of
-// them and bought in one of them.
+// them and bought in one of them. The bound of each plan, from which its gap counts, is that of its
+// account alone: what the accounts cost each other is part of the gaps.
 type HouseholdPlan struct {
 	Plans     []Plan   // by member
 	Decisions []Choice // properties that the members would have traded both ways, by name
 	Objective money.Dec
 	Bound     money.Dec // least objective if the accounts did not bar each other
-	Bounds    []float64 // by member, its part of Bound as a fraction of its value
 }
 
 // Choice says what was decided about a property that some member would sell at a loss and some
@@ -73,7 +73,8 @@ type household struct {
 func (s *Solver) SolveHousehold(members []Member) (*HouseholdPlan, error) {
 	h := &household{s: s, members: slices.Clone(members)}
 	plans := make([]Plan, len(members))
-	out := &HouseholdPlan{Bounds: make([]float64, len(members))}
+	out := &HouseholdPlan{}
+	bounds := make([]float64, len(members))
 	for k := range h.members {
 		m := &h.members[k]
 		own := *m.Account
@@ -85,13 +86,18 @@ func (s *Solver) SolveHousehold(members []Member) (*HouseholdPlan, error) {
 			return nil, memberFault(own.ID, err)
 		}
 		plans[k] = clonePlan(p)
-		out.Bounds[k] = p.Bound
+		bounds[k] = p.Bound
 		out.Bound = out.Bound.Add(m.inMoney(p.Bound, p.Value))
 	}
 	if err := h.explore(plans); h.best.plans == nil {
 		return nil, err
 	}
 	out.Plans, out.Decisions, out.Objective = h.best.plans, h.best.decisions, h.best.objective
+	for k := range out.Plans {
+		p := &out.Plans[k]
+		p.Bound = bounds[k]
+		p.GapBP, p.GapMoney = (p.Objective-p.Bound)*1e4, gapMoney(p.Objective-p.Bound, p.Value)
+	}
 	slices.SortFunc(out.Decisions, func(a, b Choice) int { return cmp.Compare(a.Property, b.Property) })
 	return out, nil
 }
