@@ -24,6 +24,7 @@ type rounder struct {
 	p         *problem
 	tick      []float64 // value of a tick, by item
 	low, high []int64   // ticks allowed, by item; a sale counts down
+	mayRest   []bool    // by item: no trade is allowed too, where low and high leave it out
 	count     []int64   // ticks traded
 	whole     []float64 // value of all that may be sold; the last tick of a sale may be a part of one
 	trade     []float64 // value traded
@@ -76,6 +77,7 @@ func (s *Solver) setTicks() {
 	for _, c := range []*[]int64{&r.low, &r.high, &r.count} {
 		*c = resize(*c, p.items)
 	}
+	r.mayRest = resize(r.mayRest, p.items)
 	r.exposure, r.rowSum, r.short = resize(r.exposure, p.factors), resize(r.rowSum, p.rows), resize(r.short, p.rows)
 	if r.soft = 0; b.a.Gains.IsNetted {
 		r.soft = netRows
@@ -100,7 +102,37 @@ func (s *Solver) setTicks() {
 			r.low[i] = -int64(math.Ceil(r.whole[i]/r.tick[i] - 1e-6))
 		}
 		r.high[i] = max(r.high[i], r.low[i])
+		r.mayRest[i] = p.mayRest(i, all[i])
 	}
+}
+
+// mayRest reports whether some piece of item i in mask has no trade in it.
+func (p *problem) mayRest(i int, mask uint8) bool {
+	for k := range piecesMax {
+		if in := p.piece[i*piecesMax+k]; mask>>k&1 == 1 && in.lo <= 0 && in.hi >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// next returns the count of item i next to n upwards (by 1) or downwards (by -1) that is allowed:
+// between a least trade and none lies nothing. It returns n where there is no such count.
+func (r *rounder) next(i int, n, by int64) int64 {
+	low, high := r.low[i], r.high[i]
+	to := n + by
+	switch {
+	case n == 0 && by > 0 && low > 0:
+		to = low
+	case n == 0 && by < 0 && high < 0:
+		to = high
+	case r.mayRest[i] && (n == low && n > 0 && by < 0 || n == high && n < 0 && by > 0):
+		return 0
+	}
+	if to < low || to > high {
+		return n
+	}
+	return to
 }
 
 // touching returns piece j of item i with the pieces of mask that touch it: rounding may change
@@ -319,8 +351,9 @@ func (r *rounder) movePair(m pair) bool {
 
 // around calls do with the counts next to item i's that are allowed.
 func (r *rounder) around(i int, do func(n int64)) {
-	for _, n := range [...]int64{r.count[i] - 1, r.count[i] + 1} {
-		if n >= r.low[i] && n <= r.high[i] {
+	down, up := r.next(i, r.count[i], -1), r.next(i, r.count[i], 1)
+	for _, n := range [...]int64{down, up} {
+		if n != r.count[i] {
 			do(n)
 		}
 	}
@@ -331,11 +364,15 @@ func (r *rounder) around(i int, do func(n int64)) {
 func (r *rounder) mends(i int, over float64) [2]int64 {
 	n := r.count[i]
 	out := [2]int64{n, n}
-	for side, next := range [...]int64{n - 1, n + 1} {
-		if next < r.low[i] || next > r.high[i] {
+	for side, next := range [...]int64{r.next(i, n, -1), r.next(i, n, 1)} {
+		if next == n {
 			continue
 		}
 		if first := over - r.excess(i, next); first > over*1e-9 {
+			if next-n != 1 && n-next != 1 { // to a least trade, or from it
+				out[side] = next
+				continue
+			}
 			ticks := int64(math.Ceil(min(over/first, 1e12)))
 			out[side] = min(max(n+(next-n)*ticks, r.low[i]), r.high[i])
 		}
@@ -411,7 +448,7 @@ func (r *rounder) exchange() bool {
 	moved := false
 	for i := range r.p.items {
 		r.around(i, func(ni int64) {
-			if ni-r.count[i] > 1 || r.count[i]-ni > 1 {
+			if ni != r.next(i, r.count[i], 1) && ni != r.next(i, r.count[i], -1) {
 				return // moved in the meantime
 			}
 			from, first := r.count[i], r.loss(i, ni)

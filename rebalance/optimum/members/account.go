@@ -185,8 +185,8 @@ func (d *draft) fill() *optimum.Fault {
 	return nil
 }
 
-// setOptions sets the options that are the account's own: half of the cash that it wants is the
-// least that must be left.
+// setOptions sets the options that are the account's own. Half of the cash that it wants is the least
+// that must be left, or less where there is less: only a withdrawal forces a sale.
 func (d *draft) setOptions() {
 	rates := d.in.Rules.RatesOf(d.in.Rules.TaxYear(d.in.Day))
 	d.longRate = rates.Long.Mul(rates.Inclusion)
@@ -194,10 +194,14 @@ func (d *draft) setOptions() {
 	d.options.ShortRate = rates.Short.Mul(rates.Inclusion).Float()
 	d.options.LongRate = d.longRate.Float()
 	d.options.HarvestMin = d.policy.HarvestMin.Float()
-	d.options.CashFloor = d.policy.CashTarget.Mul(half)
+	spare := money.Max(d.out.Cash.Sub(d.policy.WithdrawalCash), money.Zero).MulDiv(money.One, d.value).RoundDown(floorPlaces)
+	d.options.CashFloor = money.Min(d.policy.CashTarget.Mul(half), spare)
 }
 
 var half = money.FromUnits(5, 1)
+
+// floorPlaces are the decimals of a least weight of cash that is less than the policy's.
+const floorPlaces = 9
 
 // setUniverse sets securities with price, risk and cost. One whose currency the account keeps no
 // cash in is paid for through a conversion, which its cost has in it.
