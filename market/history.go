@@ -12,6 +12,10 @@ const CloseAgeMax = 10
 // RateAgeMax is how many days an exchange rate may be old and still be in a snapshot.
 const RateAgeMax Day = 14
 
+// DividendAgeMax is how many days an ex-date may be past and still be in a snapshot: a loss window
+// and the days that a trade takes to settle.
+const DividendAgeMax Day = 40
+
 // History is the market over many days. Its slices are sorted: securities by symbol, prices by
 // symbol and day, rates by base, quote and day; replacements and weights, which have no dates, as
 // in a Snapshot.
@@ -36,7 +40,7 @@ func (h *History) Closes(symbol Symbol) []Price {
 
 // Snapshot returns the market as of a day: of each security the last close on or before the day
 // that is at most CloseAgeMax sessions old, of each pair the last rate that is at most RateAgeMax
-// days old. It returns ErrExchange, wrapped, where a security's exchange has no calendar.
+// days old, of each security the ex-dates of at most DividendAgeMax days. It returns ErrExchange, wrapped, where a security's exchange has no calendar.
 func (h *History) Snapshot(day Day) (*Snapshot, error) {
 	s := Snapshot{Day: day, Securities: slices.Clone(h.Securities), Replacements: slices.Clone(h.Replacements), Weights: slices.Clone(h.Weights)}
 	for _, security := range h.Securities {
@@ -48,6 +52,11 @@ func (h *History) Snapshot(day Day) (*Snapshot, error) {
 		next, _ := slices.BinarySearchFunc(closes, day+1, func(p Price, d Day) int { return cmp.Compare(p.Day, d) })
 		if next > 0 && closes[next-1].Day >= oldest {
 			s.Prices = append(s.Prices, closes[next-1])
+		}
+		for i := next - 1; i >= 0 && closes[i].Day >= day-DividendAgeMax; i-- {
+			if p := closes[i]; p.Dividend.Sign() > 0 {
+				s.Dividends = append(s.Dividends, Dividend{Symbol: p.Symbol, ExDay: p.Day, Amount: p.Dividend})
+			}
 		}
 	}
 	for i, r := range h.Rates {

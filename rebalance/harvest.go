@@ -256,9 +256,10 @@ func (h *house) toReplace(c candidate) money.Dec {
 	if excess := s.held.Sub(s.wanted); s.band.Less(excess) {
 		amount = amount.Sub(excess)
 	}
-	a.cash = a.cash.Add(c.proceeds)
+	before := a.cash
+	a.cash = a.cash.Add(c.proceeds).Sub(c.proceeds.Mul(h.settings.CostRate))
 	most := h.budget(a, a.policy.WithdrawalCash)
-	a.cash = a.cash.Sub(c.proceeds)
+	a.cash = before
 	return money.Max(money.Zero, money.Min(amount, most))
 }
 

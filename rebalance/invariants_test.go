@@ -29,12 +29,12 @@ func checkPlan(t errorer, in rebalance.Input, m *market.Snapshot, plan rebalance
 	}
 	for _, p := range plan.Accounts {
 		i := slices.IndexFunc(in.Household.Accounts, func(a portfolio.Account) bool { return a.ID == p.Account })
-		checkAccount(t, in.Household.Accounts[i], p)
+		checkAccount(t, in.Household.Accounts[i], p, in.Settings.CostRate)
 	}
 	checkTax(t, in, m, plan)
 }
 
-func checkAccount(t errorer, a portfolio.Account, p rebalance.AccountPlan) {
+func checkAccount(t errorer, a portfolio.Account, p rebalance.AccountPlan, costRate money.Dec) {
 	t.Helper()
 	policy := a.Policy.WithDefaults()
 	cash := p.CashBefore
@@ -60,6 +60,7 @@ func checkAccount(t errorer, a portfolio.Account, p rebalance.AccountPlan) {
 		if tr.Reason.Code == "" || len(tr.Reason.Numbers) == 0 {
 			t.Errorf("account %s: %s %s has reason %+v, want a code with numbers", a.ID, tr.Side, tr.Symbol, tr.Reason)
 		}
+		cash = cash.Sub(tr.Value.Mul(costRate))
 		if tr.Side == portfolio.Sell {
 			cash = cash.Add(tr.Value)
 			checkSale(t, a, tr)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -29,6 +30,7 @@ type scenario struct {
 	locks    []string
 	fault    string
 	figures  []want
+	answers  []want
 }
 
 // want is a wish about one account: its words and, as key=value, its numbers.
@@ -91,6 +93,9 @@ func (s *scenario) run(t *testing.T) {
 			t.Errorf("account %s: skipped = %+v, want %v %v", w.account, a.Skipped, w.words, w.numbers)
 		}
 	}
+	for _, w := range s.answers {
+		s.compareAnswer(t, accountOf(t, plan, w.account), w)
+	}
 	for _, w := range s.figures {
 		a := accountOf(t, plan, w.account)
 		got := map[string]money.Dec{
@@ -102,6 +107,19 @@ func (s *scenario) run(t *testing.T) {
 				t.Errorf("account %s: %s = %s, want %s", w.account, key, got[key], number)
 			}
 		}
+	}
+}
+
+// compareAnswer looks for the answer to one question about the account's harvest of a security.
+func (s *scenario) compareAnswer(t *testing.T, a rebalance.AccountPlan, w want) {
+	t.Helper()
+	tr, ok := tradeIn(a, market.Symbol(w.words[0]))
+	if !ok {
+		t.Fatalf("account %s does not trade %s, want an answer about it", a.Account, w.words[0])
+	}
+	r := tr.Answers.Of(tlh.Question(w.words[1]))
+	if !matches(rebalance.Reason{Code: string(r.Verdict), Numbers: r.Numbers}, want{words: w.words[2:], numbers: w.numbers}, "") {
+		t.Errorf("account %s: %s of %s = %+v, want %v %v", a.Account, w.words[1], w.words[0], r, w.words[2:], w.numbers)
 	}
 }
 
@@ -209,7 +227,7 @@ func (s *scenario) add(words []string) (err error) {
 		s.addModel(plain, numbers)
 	case "account":
 		return s.addAccount(plain, numbers)
-	case "hold", "bought", "sold":
+	case "hold", "bought", "sold", "drip":
 		s.addEvent(words[0], plain, numbers)
 	case "open":
 		s.in.Open = append(s.in.Open, portfolio.OpenOrder{
@@ -218,6 +236,15 @@ func (s *scenario) add(words []string) (err error) {
 	case "lock":
 		s.in.Locks = append(s.in.Locks, tlh.Lock{
 			Property: s.propertyOf(plain[0]), Symbol: market.Symbol(plain[0]), Until: market.MustDay(numbers["until"])})
+	case "dividend":
+		s.market.Dividends = append(s.market.Dividends, market.Dividend{
+			Symbol: market.Symbol(plain[0]), Amount: money.MustParse(plain[1]), ExDay: market.MustDay(plain[2])})
+	case "cost":
+		s.in.Settings.CostRate = money.MustParse(plain[0])
+	case "brought":
+		year, _ := strconv.Atoi(plain[1])
+		s.in.Brought = append(s.in.Brought, region.Brought{
+			Owner: portfolio.OwnerID(plain[0]), Year: year, Carry: region.Carry{ST: money.MustParse(plain[2]), LT: money.MustParse(plain[3])}})
 	case "want":
 		return s.addWant(plain, numbers)
 	default:
@@ -345,6 +372,9 @@ func (s *scenario) addEvent(kind string, plain []string, numbers map[string]stri
 	if fx := numbers["fx"]; fx != "" {
 		e.FX = money.MustParse(fx)
 	}
+	if kind == "drip" {
+		e.Kind = region.Drip
+	}
 	if kind == "sold" {
 		e.Kind, shares = region.Sell, shares.Neg()
 	}
@@ -372,6 +402,7 @@ func addPosition(a *portfolio.Account, symbol market.Symbol, shares money.Dec) {
 //	want reason ACCOUNT CODE [key=value …]
 //	want skipped ACCOUNT SYMBOL CODE [key=value …]
 //	want figures ACCOUNT key=value …
+//	want answer ACCOUNT SYMBOL QUESTION VERDICT [key=value …]
 //	want fault CODE [ACCOUNT]
 func (s *scenario) addWant(plain []string, numbers map[string]string) error {
 	switch plain[0] {
@@ -387,6 +418,8 @@ func (s *scenario) addWant(plain []string, numbers map[string]string) error {
 		s.reasons = append(s.reasons, want{portfolio.AccountID(plain[1]), plain[2:], numbers})
 	case "skipped":
 		s.skips = append(s.skips, want{portfolio.AccountID(plain[1]), plain[2:], numbers})
+	case "answer":
+		s.answers = append(s.answers, want{portfolio.AccountID(plain[1]), plain[2:], numbers})
 	case "figures":
 		s.figures = append(s.figures, want{portfolio.AccountID(plain[1]), plain[2:], numbers})
 	case "fault":

@@ -101,7 +101,7 @@ func (b *Bars) Purchase(property string, day market.Day) (Bar, bool) {
 func (b *Bars) Reinvest(property string, d market.Dividend, account portfolio.AccountID) {
 	bar := Bar{Kind: BarredDRIP, Property: property, Until: d.ExDay + b.windowDays, Account: account, Symbol: d.Symbol}
 	for _, m := range b.book.Purchases(property, d.ExDay, d.ExDay+2*b.windowDays) {
-		if m.Account == account && m.Symbol == d.Symbol && m.Day > d.ExDay {
+		if m.Account == account && m.Symbol == d.Symbol && m.Day >= d.ExDay {
 			return // it has come
 		}
 	}
