@@ -6,6 +6,7 @@ import (
 	"daybreak/market"
 	"daybreak/money"
 	"daybreak/portfolio"
+	"daybreak/rebalance"
 	"daybreak/region"
 )
 
@@ -27,10 +28,12 @@ type TaxAccount struct {
 	Positions []portfolio.Position
 }
 
-// TaxHousehold is a household with every tax event that it ever had, oldest first.
+// TaxHousehold is a household with every tax event that it ever had, in order of arrival.
 type TaxHousehold struct {
 	Household portfolio.Household
 	Events    []region.Event
+	Imported  int              // so many of the events came with the household
+	Fault     *rebalance.Fault // why its events cannot be read
 	Accounts  []TaxAccount
 }
 
@@ -91,6 +94,9 @@ func (c *Check) add(checked int64, broken []string) {
 }
 
 func foldAgain(h TaxHousehold, identical map[market.Symbol]string) (*region.Book, error) {
+	if h.Fault != nil {
+		return nil, h.Fault
+	}
 	rules, err := region.Load(h.Household.Region)
 	if err != nil {
 		return nil, err

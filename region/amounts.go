@@ -52,6 +52,12 @@ func (r *Rules) received(e *Event) (money.Dec, bool) {
 	return inHome(e.Amount, fx).Sub(inHome(e.Commission, commissionFX)), known
 }
 
+// Outlays returns the commission of an event in home currency, at its own rate.
+func (r *Rules) Outlays(e *Event) money.Dec {
+	_, fx, _ := r.rates(e)
+	return inHome(e.Commission, fx)
+}
+
 // distributed returns the amount of a distribution in home currency for the shares held.
 func (r *Rules) distributed(e *Event, held money.Rat) money.Dec {
 	fx, _, _ := r.rates(e)

@@ -13,8 +13,8 @@ import (
 )
 
 // newTaxCmd returns the command that runs the tax engine over cases, without a database.
-func newTaxCmd() *cobra.Command {
-	return &cobra.Command{
+func newTaxCmd(a *app) *cobra.Command {
+	c := &cobra.Command{
 		Use:   "tax FILE…",
 		Short: "Compute gains, denied losses and what is left for tax cases",
 		Long: "Reads cases in the format taxcase/1 (an object, an array of them, or one a line; - is stdin) and\n" +
@@ -34,6 +34,8 @@ func newTaxCmd() *cobra.Command {
 			return err
 		},
 	}
+	c.AddCommand(newTaxReportCmd(a))
+	return c
 }
 
 // taxFiles writes the outcomes of the cases in files and returns how many could not be used.

@@ -160,7 +160,7 @@ func newRootCmd(a *app) *cobra.Command {
 		newImportCmd(a),
 		newSimCmd(a),
 		newPlanCmd(a),
-		newTaxCmd(),
+		newTaxCmd(a),
 		newRunCmd(a),
 		newAccountCmd(a),
 		newOrderCmd(a),
