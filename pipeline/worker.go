@@ -17,6 +17,7 @@ import (
 	"daybreak/orders"
 	"daybreak/portfolio"
 	"daybreak/rebalance"
+	"daybreak/region"
 )
 
 // Outcomes of a household in a run.
@@ -53,7 +54,15 @@ type Decision struct {
 	OutputHash  string // of the JSON of Plan
 	Plan        rebalance.HouseholdPlan
 	Orders      []orders.Order
-	Stack       string // of a panic, for the log; not stored
+	Checkpoint  *StoredCheckpoint // of the tax book, where it is time for one
+	Stack       string            // of a panic, for the log; not stored
+}
+
+// StoredCheckpoint is a tax book closed at the end of a tax day, as it is kept.
+type StoredCheckpoint struct {
+	AsOf  market.Day
+	Rules string // fingerprint of the rules that folded it
+	Body  []byte // zstd of the JSON of the region.Checkpoint
 }
 
 // Decisions is what the worker reads and writes.
@@ -229,6 +238,9 @@ func Decide(run Run, l Loaded, m *market.Snapshot) (Decision, error) {
 		d.Outcome, d.Reason, d.Detail = OutcomeParked, fault.Code, fault.Error()
 		return d, nil
 	}
+	if d.Checkpoint, err = closeBook(l.Input, m); err != nil {
+		return d, fmt.Errorf("household %s: close its tax book: %w", l.Household, err)
+	}
 	output, err := json.Marshal(d.Plan)
 	if err != nil {
 		return d, fmt.Errorf("household %s: record its plan: %w", l.Household, err)
@@ -242,6 +254,35 @@ func Decide(run Run, l Loaded, m *market.Snapshot) (Decision, error) {
 		d.Outcome, d.Reason = OutcomePlanned, string(rebalance.Planned)
 	}
 	return d, nil
+}
+
+// A tax book is closed anew when so many events have come since, or when there was no checkpoint that
+// fits the rules. It is closed some days back, so that what comes late but soon needs no other one.
+const (
+	closeAfterEvents = 100
+	closeDaysBack    = 65 // a loss window on both sides, and settlement
+)
+
+// closeBook returns the checkpoint that the household's next days continue; nil where the present one
+// still does.
+func closeBook(in rebalance.Input, m *market.Snapshot) (*StoredCheckpoint, error) {
+	if in.Tax.Rules != "" && len(in.Events) < closeAfterEvents {
+		return nil, nil
+	}
+	rules, err := region.Load(in.Household.Region)
+	if err != nil {
+		return nil, err
+	}
+	book, err := region.Fold(rules, region.ScopeOf(in.Household, m.Identical()), in.Tax, in.Events)
+	if err != nil {
+		return nil, err
+	}
+	c := book.Checkpoint(in.Day - closeDaysBack)
+	body, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	return &StoredCheckpoint{AsOf: c.AsOf, Rules: c.Rules, Body: Compress(body)}, nil
 }
 
 // planOf calls the core behind a barrier: a panic is our bug, and it is this household's alone.

@@ -22,3 +22,7 @@ func IdenticalGroups(securities []market.Security) map[market.Symbol]string {
 func ScopeOf(h portfolio.Household, identical map[market.Symbol]string) Scope {
 	return Scope{Identical: identical, Circle: h.Owners}
 }
+
+// Check returns ErrVoid, wrapped with the difference, where the checkpoint was made under other rules,
+// another circle or other identical groups than these: Fold would refuse to continue it.
+func (c *Checkpoint) Check(r *Rules, s Scope) error { return c.fits(r, s) }

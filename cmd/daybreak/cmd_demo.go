@@ -227,7 +227,8 @@ func writeDemo(w io.Writer, r demoReport, plain bool) error {
 	p.line("")
 	for i, replayed := range r.Replayed {
 		if i == 1 {
-			p.line("With harvest_min=0.9 it would have been:")
+			p.line("With harvest_min=0.9 it would have differed in %d places.", len(replayed.Differences))
+			continue
 		}
 		if err := writeReplayed(w, replayed); err != nil {
 			return err

@@ -33,21 +33,11 @@ func newKillCmd(a *app) *cobra.Command {
 			if book != bookFirm {
 				return usageError("--book %q: only %q has a kill switch so far", book, bookFirm)
 			}
-			d, err := a.openOffice(c.Context(), false)
-			if err != nil {
-				return err
-			}
-			defer d.close()
-			if err := d.db.SetKillSwitch(c.Context(), !off, why, as, a.now()); err != nil {
-				return err
-			}
-			return emitOne(a, switched{Book: book, Active: !off, Reason: why, By: as}, func(w io.Writer, s switched) error {
-				word := "is set: no order is sent"
-				if !s.Active {
-					word = "is off: orders are sent"
+			return a.withOffice(c.Context(), false, func(o *office) error {
+				if err := o.db.SetKillSwitch(c.Context(), !off, why, as, a.now()); err != nil {
+					return err
 				}
-				_, err := fmt.Fprintf(w, "the kill switch of %s %s (%s: %s)\n", s.Book, word, s.By, s.Reason)
-				return err
+				return emitOne(a, switched{Book: book, Active: !off, Reason: why, By: as}, writeSwitched)
 			})
 		},
 	}
@@ -58,4 +48,13 @@ func newKillCmd(a *app) *cobra.Command {
 	_ = c.MarkFlagRequired("as")
 	_ = c.MarkFlagRequired("why")
 	return c
+}
+
+func writeSwitched(w io.Writer, s switched) error {
+	word := "is set: no order is sent"
+	if !s.Active {
+		word = "is off: orders are sent"
+	}
+	_, err := fmt.Fprintf(w, "the kill switch of %s %s (%s: %s)\n", s.Book, word, s.By, s.Reason)
+	return err
 }

@@ -63,6 +63,16 @@ func (a *app) openOffice(ctx context.Context, sends bool) (*office, error) {
 	return d, nil
 }
 
+// withOffice runs do with the office of the installation that the settings name.
+func (a *app) withOffice(ctx context.Context, sends bool, do func(o *office) error) error {
+	o, err := a.openOffice(ctx, sends)
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	return do(o)
+}
+
 func newRunStartCmd(a *app) *cobra.Command {
 	var date, where, as string
 	var wait bool
@@ -81,19 +91,16 @@ func newRunStartCmd(a *app) *cobra.Command {
 			if err != nil {
 				return exitWith(exitUsage, fmt.Errorf("--where: %w", err))
 			}
-			d, err := a.openOffice(c.Context(), true)
-			if err != nil {
-				return err
-			}
-			defer d.close()
-			run, err := a.startRun(c.Context(), d, pipeline.RunRequest{Session: day, Where: where, Chosen: chosen, Maker: as})
-			if err != nil {
-				return err
-			}
-			if !wait {
-				return emitOne(a, run, writeRunLine)
-			}
-			return a.awaitRun(c.Context(), d.db, run.ID)
+			return a.withOffice(c.Context(), true, func(o *office) error {
+				run, err := a.startRun(c.Context(), o, pipeline.RunRequest{Session: day, Where: where, Chosen: chosen, Maker: as})
+				if err != nil {
+					return err
+				}
+				if !wait {
+					return emitOne(a, run, writeRunLine)
+				}
+				return a.awaitRun(c.Context(), o.db, run.ID)
+			})
 		},
 	}
 	c.Flags().StringVar(&date, "date", "", "session to run, YYYY-MM-DD")
@@ -192,27 +199,26 @@ func newRunListCmd(a *app) *cobra.Command {
 		Short: "List runs, the newest first",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			d, err := a.openOffice(c.Context(), false)
-			if err != nil {
-				return err
-			}
-			defer d.close()
-			runs, err := d.db.LatestRuns(c.Context(), limit)
-			if err != nil {
-				return err
-			}
-			return emit(a, runs, func(w io.Writer, runs []pipeline.Run) error {
-				for _, r := range runs {
-					if err := writeRunLine(w, r); err != nil {
-						return err
-					}
+			return a.withOffice(c.Context(), false, func(o *office) error {
+				runs, err := o.db.LatestRuns(c.Context(), limit)
+				if err != nil {
+					return err
 				}
-				return nil
+				return emit(a, runs, writeRunLines)
 			})
 		},
 	}
 	c.Flags().IntVar(&limit, "limit", 20, "runs to list at most")
 	return c
+}
+
+func writeRunLines(w io.Writer, runs []pipeline.Run) error {
+	for _, r := range runs {
+		if err := writeRunLine(w, r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func writeRunLine(w io.Writer, r pipeline.Run) error {
@@ -222,33 +228,20 @@ func writeRunLine(w io.Writer, r pipeline.Run) error {
 }
 
 func newRunShowCmd(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "show RUN",
-		Short: "Show the summary of a run",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			d, err := a.openOffice(c.Context(), false)
-			if err != nil {
-				return err
-			}
-			defer d.close()
-			return a.printSummary(c.Context(), d.db, args[0])
-		},
-	}
+	return newRunLookCmd(a, "show RUN", "Show the summary of a run", a.printSummary)
 }
 
 func newRunWatchCmd(a *app) *cobra.Command {
+	return newRunLookCmd(a, "watch RUN", "Follow a run until its end and print its summary", a.awaitRun)
+}
+
+func newRunLookCmd(a *app, use, short string, look func(context.Context, *postgres.DB, string) error) *cobra.Command {
 	return &cobra.Command{
-		Use:   "watch RUN",
-		Short: "Follow a run until its end and print its summary",
+		Use:   use,
+		Short: short,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			d, err := a.openOffice(c.Context(), false)
-			if err != nil {
-				return err
-			}
-			defer d.close()
-			return a.awaitRun(c.Context(), d.db, args[0])
+			return a.withOffice(c.Context(), false, func(o *office) error { return look(c.Context(), o.db, args[0]) })
 		},
 	}
 }
@@ -275,26 +268,25 @@ func newRunStateCmd(a *app, s runSteer) *cobra.Command {
 		Short: s.short,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			d, err := a.openOffice(c.Context(), s.to == pipeline.RunStarted)
-			if err != nil {
-				return err
-			}
-			defer d.close()
 			change := pipeline.RunChange{Run: args[0], From: s.from, To: s.to, By: as, Why: why, Now: a.now()}
-			var run pipeline.Run
-			if s.to == pipeline.RunStarted {
-				run, err = pipeline.ResumeRun(c.Context(), d.db, d.producer, change)
-			} else {
-				run, err = d.db.ChangeRun(c.Context(), change)
-			}
-			if err != nil {
-				return err
-			}
-			return emitOne(a, run, writeRunLine)
+			return a.withOffice(c.Context(), s.to == pipeline.RunStarted, func(o *office) error {
+				run, err := steer(c.Context(), o, change)
+				if err != nil {
+					return err
+				}
+				return emitOne(a, run, writeRunLine)
+			})
 		},
 	}
 	c.Flags().StringVar(&as, "as", "", "user who does this")
 	c.Flags().StringVar(&why, "why", "", "reason, for the audit trail")
 	_ = c.MarkFlagRequired("as")
 	return c
+}
+
+func steer(ctx context.Context, o *office, change pipeline.RunChange) (pipeline.Run, error) {
+	if change.To == pipeline.RunStarted {
+		return pipeline.ResumeRun(ctx, o.db, o.producer, change)
+	}
+	return o.db.ChangeRun(ctx, change)
 }

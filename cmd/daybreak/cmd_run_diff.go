@@ -15,22 +15,19 @@ func newRunDiffCmd(a *app) *cobra.Command {
 		Short: "Compare the orders of two runs: exit 5 where they differ",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			d, err := a.openOffice(c.Context(), false)
-			if err != nil {
-				return err
-			}
-			defer d.close()
-			differences, err := pipeline.DiffRuns(c.Context(), d.db, args[0], args[1])
-			if err != nil {
-				return err
-			}
-			if err := emit(a, differences, writeRunDifferences); err != nil {
-				return err
-			}
-			if len(differences) > 0 {
-				return exitWith(exitDifferences, nil)
-			}
-			return nil
+			return a.withOffice(c.Context(), false, func(o *office) error {
+				differences, err := pipeline.DiffRuns(c.Context(), o.db, args[0], args[1])
+				if err != nil {
+					return err
+				}
+				if err := emit(a, differences, writeRunDifferences); err != nil {
+					return err
+				}
+				if len(differences) > 0 {
+					return exitWith(exitDifferences, nil)
+				}
+				return nil
+			})
 		},
 	}
 }

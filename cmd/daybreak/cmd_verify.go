@@ -16,22 +16,19 @@ func newVerifyCmd(a *app) *cobra.Command {
 		Short: "Recompute every invariant over the whole database: exit 5 where one is broken",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			d, err := a.openOffice(c.Context(), false)
-			if err != nil {
-				return err
-			}
-			defer d.close()
-			checks, err := verify(c.Context(), d.db)
-			if err != nil {
-				return err
-			}
-			if err := emit(a, checks, writeChecks); err != nil {
-				return err
-			}
-			if !sound(checks) {
-				return exitWith(exitDifferences, nil)
-			}
-			return nil
+			return a.withOffice(c.Context(), false, func(o *office) error {
+				checks, err := verify(c.Context(), o.db)
+				if err != nil {
+					return err
+				}
+				if err := emit(a, checks, writeChecks); err != nil {
+					return err
+				}
+				if !sound(checks) {
+					return exitWith(exitDifferences, nil)
+				}
+				return nil
+			})
 		},
 	}
 }

@@ -33,6 +33,7 @@ func saveFills(ctx context.Context, tx pgx.Tx, c pipeline.FillChanges, known kno
 	w.queueBalances(b)
 	w.queueLocks(b)
 	w.queueReplaced(b)
+	w.queueCheckpoints(b)
 	w.queueExceptions(b)
 	w.queueHeld(b)
 	w.queueNotify(b)
@@ -257,6 +258,29 @@ func (w *fillWriter) queueReplaced(b *pgx.Batch) {
 	}
 	b.Queue(query("SaveReplaced"), households, versions)
 	b.Queue(query("SaveWithdrawn"), households, versions, by)
+}
+
+// endOfDays is after every day that a checkpoint has closed.
+var endOfDays = market.NewDay(9999, 12, 31)
+
+// queueCheckpoints voids the checkpoints of tax books that the batch's events come too late for, or
+// that hold an event which the batch took back.
+func (w *fillWriter) queueCheckpoints(b *pgx.Batch) {
+	var households []string
+	var versions []int64
+	var days []market.Day
+	for _, r := range w.changes.Results {
+		f := r.Effects
+		if f.Replaced != "" {
+			households, versions, days = append(households, string(f.Posted.Household)), append(versions, f.ReplacedVersion), append(days, endOfDays)
+		}
+		if f.Tax != nil {
+			households, versions, days = append(households, string(f.Posted.Household)), append(versions, f.Posted.Version), append(days, f.Tax.Day)
+		}
+	}
+	if len(households) > 0 {
+		b.Queue(query("VoidCheckpoints"), households, versions, days)
+	}
 }
 
 // queueExceptions closes what facts of the batch healed and opens what they broke. What was opened

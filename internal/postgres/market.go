@@ -34,6 +34,9 @@ func (db *DB) MarketSnapshot(ctx context.Context, day market.Day) (*market.Snaps
 		if s.Prices, err = lastCloses(ctx, tx, s.Securities, day); err != nil {
 			return err
 		}
+		if s.Dividends, err = dividends(ctx, tx, s.Securities, day); err != nil {
+			return err
+		}
 		if s.Rates, err = records[market.Rate](ctx, tx, "MarketRates", day-market.RateAgeMax, day); err != nil {
 			return err
 		}
@@ -60,6 +63,19 @@ func lastCloses(ctx context.Context, tx pgx.Tx, securities []market.Security, da
 		symbols[i] = string(s.Symbol)
 	}
 	return records[market.Price](ctx, tx, "MarketPrices", symbols, oldest, day)
+}
+
+// dividends returns the ex-dates that are young enough for a snapshot; nil where there are none.
+func dividends(ctx context.Context, tx pgx.Tx, securities []market.Security, day market.Day) ([]market.Dividend, error) {
+	symbols := make([]string, len(securities))
+	for i, s := range securities {
+		symbols[i] = string(s.Symbol)
+	}
+	all, err := records[market.Dividend](ctx, tx, "MarketDividends", symbols, day-market.DividendAgeMax, day)
+	if len(all) == 0 {
+		return nil, err
+	}
+	return all, err
 }
 
 // MarketHistory returns the market of all days up to one, that day included.

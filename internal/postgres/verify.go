@@ -13,7 +13,6 @@ import (
 	"daybreak/orders"
 	"daybreak/pipeline"
 	"daybreak/portfolio"
-	"daybreak/region"
 )
 
 // sqlCheck is an invariant that SQL can decide: a query that counts what was looked at and queries
@@ -180,21 +179,23 @@ func (db *DB) TaxHouseholds(ctx context.Context, after portfolio.HouseholdID, li
 }
 
 func taxHouseholds(ctx context.Context, tx pgx.Tx, after portfolio.HouseholdID, limit int) ([]pipeline.TaxHousehold, error) {
-	ids, histories, err := taxHistories(ctx, tx, after, limit)
+	ids, err := collect[portfolio.HouseholdID](ctx, tx, "VerifyHouseholds", after, limit)
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
 	l := newLoader(pipeline.Run{}, ids)
-	for _, step := range []func(context.Context, pgx.Tx) error{l.loadHouseholds, l.loadOwners, l.loadAccounts, l.loadPositions} {
+	for _, step := range []func(context.Context, pgx.Tx) error{
+		l.loadHouseholds, l.loadOwners, l.loadAccounts, l.loadPositions, l.loadHistories,
+	} {
 		if err := step(ctx, tx); err != nil {
 			return nil, err
 		}
 	}
 	page := make([]pipeline.TaxHousehold, len(ids))
 	for i, h := range l.households {
-		page[i] = pipeline.TaxHousehold{Household: h.Input.Household, Events: histories[i]}
+		page[i].Imported = len(h.Input.Events)
 	}
-	if err := appendTaxEvents(ctx, tx, &l, page); err != nil {
+	if err := l.loadEventsOf(ctx, tx, "AllTaxEventsOf"); err != nil {
 		return nil, err
 	}
 	excused, err := collect[portfolio.AccountID](ctx, tx, "VerifyExcused", ids)
@@ -202,6 +203,7 @@ func taxHouseholds(ctx context.Context, tx pgx.Tx, after portfolio.HouseholdID, 
 		return nil, err
 	}
 	for i, h := range l.households {
+		page[i].Household, page[i].Events, page[i].Fault = h.Input.Household, h.Input.Events, h.Fault
 		for _, a := range h.Input.Household.Accounts {
 			page[i].Accounts = append(page[i].Accounts, pipeline.TaxAccount{
 				Account: a.ID, Positions: a.Positions, Excused: slices.Contains(excused, a.ID),
@@ -209,46 +211,4 @@ func taxHouseholds(ctx context.Context, tx pgx.Tx, after portfolio.HouseholdID, 
 		}
 	}
 	return page, nil
-}
-
-func taxHistories(ctx context.Context, tx pgx.Tx, after portfolio.HouseholdID, limit int) ([]portfolio.HouseholdID, [][]region.Event, error) {
-	rows, err := tx.Query(ctx, query("VerifyHouseholds"), after, limit)
-	if err != nil {
-		return nil, nil, fmt.Errorf("tax histories: %w", err)
-	}
-	var (
-		ids       []portfolio.HouseholdID
-		histories [][]region.Event
-		id        portfolio.HouseholdID
-		name      string
-		body      []byte
-	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &name, &body}, func() error {
-		var events []region.Event
-		if body != nil {
-			text, err := pipeline.Decompress(body)
-			if err != nil {
-				return fmt.Errorf("household %s: tax history: %w", id, err)
-			}
-			if err := json.Unmarshal(text, &events); err != nil {
-				return fmt.Errorf("household %s: tax history: %w", id, err)
-			}
-		}
-		ids, histories = append(ids, id), append(histories, events)
-		return nil
-	})
-	return ids, histories, err
-}
-
-func appendTaxEvents(ctx context.Context, tx pgx.Tx, l *loader, page []pipeline.TaxHousehold) error {
-	var body []byte
-	var bad error
-	err := l.forEach(ctx, tx, scan{"VerifyEvents", nil, []any{&body}}, func(i int) {
-		var e region.Event
-		if err := json.Unmarshal(body, &e); err != nil && bad == nil {
-			bad = fmt.Errorf("household %s: tax event: %w", l.ids[i], err)
-		}
-		page[i].Events = append(page[i].Events, e)
-	})
-	return errors.Join(err, bad)
 }

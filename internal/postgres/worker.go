@@ -63,7 +63,7 @@ func newLoader(run pipeline.Run, ids []portfolio.HouseholdID) loader {
 func (l *loader) load(ctx context.Context, tx pgx.Tx) error {
 	steps := []func(context.Context, pgx.Tx) error{
 		l.loadHouseholds, l.loadOwners, l.loadAccounts, l.loadCash, l.loadPositions, l.loadCheckpoints,
-		l.loadEvents, l.loadLocks, l.loadOpenOrders, l.loadExceptions,
+		l.loadEvents, l.rebuildStale, l.loadLocks, l.loadOpenOrders, l.loadExceptions,
 	}
 	for _, step := range steps {
 		if err := step(ctx, tx); err != nil {
@@ -201,8 +201,13 @@ func readCheckpoint(body []byte) (region.Checkpoint, error) {
 }
 
 func (l *loader) loadEvents(ctx context.Context, tx pgx.Tx) error {
+	return l.loadEventsOf(ctx, tx, "TaxEventsOf")
+}
+
+// loadEventsOf adds the tax events that a query returns.
+func (l *loader) loadEventsOf(ctx context.Context, tx pgx.Tx, name string) error {
 	var body []byte
-	return l.forEach(ctx, tx, scan{"TaxEventsOf", nil, []any{&body}}, func(i int) {
+	return l.forEach(ctx, tx, scan{name, nil, []any{&body}}, func(i int) {
 		var e region.Event
 		if err := json.Unmarshal(body, &e); err != nil {
 			l.park(i, pipeline.ReasonBadInput, fmt.Sprintf("tax event: %v", err))
@@ -246,6 +251,9 @@ func (db *DB) SaveDecisions(ctx context.Context, b pipeline.Batch, decisions []p
 			return err
 		}
 		if err := copyDecisions(ctx, tx, decisions); err != nil {
+			return err
+		}
+		if err := saveCheckpoints(ctx, tx, decisions); err != nil {
 			return err
 		}
 		if err := insertDeadLetters(ctx, tx, b.Topic, dead); err != nil {

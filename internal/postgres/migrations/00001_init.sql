@@ -158,6 +158,7 @@ CREATE TABLE tax_checkpoint (
     as_of     date NOT NULL,
     rules     text NOT NULL,
     body      bytea NOT NULL,
+    void      boolean NOT NULL DEFAULT false, -- an event came for a day that it had closed
     PRIMARY KEY (household, version)
 );
 

@@ -144,6 +144,16 @@ FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS n (household, version, by
 WHERE t.household = n.household
   AND t.version = n.version;
 
+-- name: VoidCheckpoints
+-- A checkpoint that had closed the day of an event, or that holds an event which was taken back,
+-- counts no more: the one before it does, or else all events from the beginning.
+UPDATE tax_checkpoint c
+SET void = true
+FROM unnest($1::text[], $2::bigint[], $3::date[]) AS n (household, version, day)
+WHERE c.household = n.household
+  AND NOT c.void
+  AND (c.as_of >= n.day OR c.version >= n.version);
+
 -- name: CloseExceptions
 UPDATE book_exception x
 SET closed = $4

@@ -131,6 +131,12 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) p
 
+-- name: MarketDividends
+SELECT symbol, day, dividend
+FROM price
+WHERE symbol = ANY ($1::text[]) AND day BETWEEN $2 AND $3 AND dividend > 0
+ORDER BY symbol, day
+
 -- name: MarketRates
 SELECT DISTINCT ON (base, quote) base, quote, day, rate, source
 FROM fx_rate

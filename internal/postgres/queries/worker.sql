@@ -27,7 +27,7 @@ ORDER BY account, symbol;
 -- name: CheckpointsOf
 SELECT DISTINCT ON (household) household, version, body
 FROM tax_checkpoint
-WHERE household = ANY ($1)
+WHERE household = ANY ($1) AND NOT void
 ORDER BY household, version DESC;
 
 -- name: TaxEventsOf
@@ -36,8 +36,24 @@ SELECT e.household, e.body
 FROM tax_event e
 WHERE e.household = ANY ($1)
   AND e.withdrawn IS NULL
-  AND e.version > (SELECT max(c.version) FROM tax_checkpoint c WHERE c.household = e.household)
+  AND e.version > (SELECT max(c.version) FROM tax_checkpoint c WHERE c.household = e.household AND NOT c.void)
 ORDER BY e.household, e.version, e.line;
+
+-- name: TaxHistoriesOf
+SELECT household, events FROM tax_history WHERE household = ANY ($1) ORDER BY household;
+
+-- name: AllTaxEventsOf
+SELECT household, body
+FROM tax_event
+WHERE household = ANY ($1) AND withdrawn IS NULL
+ORDER BY household, version, line;
+
+-- name: SaveCheckpoints
+INSERT INTO tax_checkpoint (household, version, as_of, rules, body)
+SELECT household, version, as_of, rules, body
+FROM unnest($1::text[], $2::bigint[], $3::date[], $4::text[], $5::bytea[]) AS n (household, version, as_of, rules, body)
+ON CONFLICT (household, version) DO UPDATE
+SET as_of = excluded.as_of, rules = excluded.rules, body = excluded.body, void = false;
 
 -- name: LocksOf
 SELECT household, property, symbol, account, order_id, until, state = 'provisional' AS provisional
