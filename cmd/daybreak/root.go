@@ -165,6 +165,7 @@ func newRootCmd(a *app) *cobra.Command {
 		newAccountCmd(a),
 		newOrderCmd(a),
 		newKillCmd(a),
+		newExceptionCmd(a),
 		newVerifyCmd(a),
 		newBenchCmd(),
 		newDoctorCmd(a),

@@ -1,0 +1,52 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"daybreak/pipeline"
+)
+
+// BookException is a fact that broke a rule of the book: it stops the household's new orders until a
+// person has closed it.
+type BookException struct {
+	ID        int64      `json:"id"`
+	Household string     `json:"household"`
+	Account   string     `json:"account"`
+	Code      string     `json:"code"`
+	Subject   string     `json:"subject"`
+	Detail    string     `json:"detail"`
+	Owner     string     `json:"owner"`
+	Opened    time.Time  `json:"opened"`
+	Closed    *time.Time `json:"closed,omitempty"`
+}
+
+// Exceptions returns the open exceptions of the book, the oldest first; with all the closed ones too.
+func (db *DB) Exceptions(ctx context.Context, all bool) ([]BookException, error) {
+	return loadRecords[BookException](ctx, db, "OpenExceptions", all)
+}
+
+// CloseException closes an exception in the name of a person, with an audit row. One that is not
+// there, or is closed, is pipeline.ErrNotFound.
+func (db *DB) CloseException(ctx context.Context, id int64, by, why string, now time.Time) error {
+	err := db.inTx(ctx, func(tx pgx.Tx) error {
+		var household string
+		err := tx.QueryRow(ctx, query("CloseException"), id, now).Scan(&household)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return fmt.Errorf("open exception: %w", pipeline.ErrNotFound)
+		}
+		if err != nil {
+			return err
+		}
+		return writeAudit(ctx, tx, AuditEntry{At: now, Actor: by, Action: "exception.close", Subject: fmt.Sprint(id),
+			Detail: map[string]any{"household": household, "why": why}})
+	})
+	if err != nil {
+		return fmt.Errorf("exception %d: %w", id, err)
+	}
+	return nil
+}
