@@ -13,7 +13,7 @@ import (
 	"daybreak/market"
 	"daybreak/pipeline"
 	"daybreak/portfolio"
-	"daybreak/region"
+	"daybreak/tlh"
 )
 
 func newAccountCmd(a *app) *cobra.Command {
@@ -25,6 +25,8 @@ func newAccountCmd(a *app) *cobra.Command {
 // accountPage is all that `account show` prints.
 type accountPage struct {
 	pipeline.AccountShown
+	IfSold   []pipeline.SoldToday     `json:"if_sold_today"`      // at the last close on or before the day
+	DoNotBuy []tlh.Bar                `json:"do_not_buy"`         // of the household, by last day
 	Balances []pipeline.Balance       `json:"balances,omitempty"` // of the journal, with --as-of
 	Timeline []postgres.TimelineEntry `json:"timeline"`
 }
@@ -34,23 +36,23 @@ func newAccountShowCmd(a *app) *cobra.Command {
 	var limit int
 	c := &cobra.Command{
 		Use:   "show ACCOUNT",
-		Short: "Show positions, lots or pools, cash, locks, open orders and what happened",
+		Short: "Show positions, lots or pools, what a sale today would come to, what not to buy, cash, orders, what happened",
 		Example: "  daybreak account show H000012-TAX-A\n" +
 			"  daybreak account show H000012-TAX-A --as-of 2020-03-16 -o json",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			day := market.DayOf(a.now())
-			if asOf != "" {
-				var err error
-				if day, err = market.ParseDay(asOf); err != nil {
-					return usageError("--as-of: %w", err)
-				}
+			if _, err := market.ParseDay(asOf); asOf != "" && err != nil {
+				return usageError("--as-of: %w", err)
 			}
 			d, err := a.openOffice(c.Context(), false)
 			if err != nil {
 				return err
 			}
 			defer d.close()
+			day, err := a.dayOf(c.Context(), d, asOf)
+			if err != nil {
+				return err
+			}
 			page, err := accountPageOf(c, d.db, portfolio.AccountID(args[0]), day, limit)
 			if err != nil {
 				return err
@@ -63,7 +65,7 @@ func newAccountShowCmd(a *app) *cobra.Command {
 			return emitOne(a, page, writeAccountPage)
 		},
 	}
-	c.Flags().StringVar(&asOf, "as-of", "", "also show the journal's balances with effect up to this day, YYYY-MM-DD")
+	c.Flags().StringVar(&asOf, "as-of", "", "answer for this day, YYYY-MM-DD, and show the journal's balances up to it; the installation's day if not given")
 	c.Flags().IntVar(&limit, "limit", 30, "entries of the timeline at most")
 	return c
 }
@@ -73,16 +75,22 @@ func accountPageOf(c *cobra.Command, db *postgres.DB, id portfolio.AccountID, da
 	if err != nil {
 		return accountPage{}, err
 	}
-	securities, err := db.Securities(c.Context())
+	snapshot, err := db.MarketSnapshot(c.Context(), day)
 	if err != nil {
 		return accountPage{}, err
 	}
-	shown, err := pipeline.ShowAccount(loaded, id, region.IdenticalGroups(securities), day)
-	if err != nil {
-		return accountPage{}, err
+	page := accountPage{}
+	if page.AccountShown, err = pipeline.ShowAccount(loaded, id, snapshot.Identical(), day); err != nil {
+		return page, err
 	}
-	timeline, err := db.Timeline(c.Context(), id, limit)
-	return accountPage{AccountShown: shown, Timeline: timeline}, err
+	if page.IfSold, page.DoNotBuy, err = pipeline.AskAccount(loaded, id, snapshot); err != nil {
+		return page, err
+	}
+	if page.DoNotBuy == nil {
+		page.DoNotBuy = []tlh.Bar{}
+	}
+	page.Timeline, err = db.Timeline(c.Context(), id, limit)
+	return page, err
 }
 
 func writeAccountPage(w io.Writer, page accountPage) error {
@@ -106,6 +114,12 @@ func writeAccountPage(w io.Writer, page accountPage) error {
 		p.line("  lot       %18s %-10s cost %14s  held since %s  %s", l.Shares.Dec().Fixed(4), l.Symbol, cost, l.Start, l.Lot)
 	}
 	p.line("  realized in %d: gains %s, losses %s, denied %s", page.Realized.Year, page.Realized.Gains.Fixed(2), page.Realized.Losses.Fixed(2), page.Realized.Denied.Fixed(2))
+	for _, s := range page.IfSold {
+		p.line("%s", soldTodayLine(s))
+	}
+	for _, b := range page.DoNotBuy {
+		p.line("  do not buy %s until %s: %s %s in %s", b.Property, untilText(b.Until), b.Kind, b.Symbol, b.Account)
+	}
 	for _, l := range page.Locks {
 		p.line("  lock      no purchase of %s until %s (sold by %s)", l.Property, l.Until, l.Account)
 	}
@@ -119,6 +133,44 @@ func writeAccountPage(w io.Writer, page accountPage) error {
 		p.line("  %s  %-9s %-22s %s", e.At.UTC().Format(time.DateTime), e.Kind, e.Subject, e.Detail)
 	}
 	return p.err
+}
+
+// soldTodayLine says on one line what the sale of a holding would come to.
+func soldTodayLine(s pipeline.SoldToday) string {
+	what := string(s.Symbol)
+	if s.Lot != "" {
+		what += " lot " + s.Lot
+	}
+	text := fmt.Sprintf("  if sold   %18s %-10s ", s.Shares.Dec().Fixed(4), what)
+	if s.Unknown != "" {
+		return text + "no answer: " + s.Unknown
+	}
+	word := "gain"
+	if s.Gain.Sign() < 0 {
+		word = "loss"
+	}
+	text += fmt.Sprintf("%s %s at %s of %s", word, s.Gain.Abs().Fixed(2), s.Price, s.PriceDay)
+	if len(s.Terms) > 0 {
+		text += fmt.Sprintf(" %v", s.Terms)
+	}
+	if s.Denied.Sign() > 0 {
+		text += fmt.Sprintf("; denied %s, of it lost %s", s.Denied.Fixed(2), s.Lost.Fixed(2))
+	}
+	for _, b := range s.DeniedBy {
+		text += fmt.Sprintf("; %s %s in %s until %s", b.Kind, b.Symbol, b.Account, untilText(b.Until))
+	}
+	if s.Gain.Sign() < 0 {
+		text += "; a purchase until " + s.Until.String() + " would deny it"
+	}
+	return text
+}
+
+// untilText names a day, or the end of an order where there is none.
+func untilText(day market.Day) string {
+	if day == market.NoDay {
+		return "its order ends"
+	}
+	return day.String()
 }
 
 func newAccountReplayCmd(a *app) *cobra.Command {
