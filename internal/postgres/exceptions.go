@@ -27,7 +27,7 @@ type BookException struct {
 
 // Exceptions returns the open exceptions of the book, the oldest first; with all the closed ones too.
 func (db *DB) Exceptions(ctx context.Context, all bool) ([]BookException, error) {
-	return loadRecords[BookException](ctx, db, "OpenExceptions", all)
+	return loadRecords[BookException](ctx, db, "BookExceptions", all)
 }
 
 // CloseException closes an exception in the name of a person, with an audit row. One that is not

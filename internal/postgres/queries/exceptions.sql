@@ -1,4 +1,4 @@
--- name: OpenExceptions
+-- name: BookExceptions
 SELECT id, household, account, code, subject, detail, owner, opened, closed
 FROM book_exception
 WHERE closed IS NULL OR $1
