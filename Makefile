@@ -25,7 +25,8 @@ build: ## bin/daybreak
 
 check: fmt-check lint tidy fused-check test real demo-check ## all that CI runs
 
-check-long: check ## besides, what takes long: three brokers, DAYBREAK_LONG=1
+check-long: check ## besides, what takes long: three brokers, DAYBREAK_LONG=1, 100,000 tax histories, mutants of the tax engine
+	DAYBREAK_HISTORIES=100000 DAYBREAK_MUTANTS=1 $(GO) test -count=1 -timeout 60m ./region
 	scripts/kafka.sh run 3 env DAYBREAK_LONG=1 $(GO) test -count=1 -timeout 60m ./...
 
 test: ## all tests with the race detector, on PostgreSQL 18 and the in-process broker
