@@ -60,7 +60,7 @@ func newPlanCmd(a *app) *cobra.Command {
 			"line of JSON for each account, households in their order with accounts by id: its trades, the\n" +
 			"objective recomputed from them, a lower bound of what any trades could reach, and a reason for\n" +
 			"every security. An account that cannot be planned gets a line with a named exception, the others\n" +
-			"go on, and the exit code is 3; the accounts of a household are planned together, or none of them.\n" +
+			"go on, and the exit code is 3. The accounts of a household are planned together.\n" +
 			"Households are planned over the sample market where --market names no other. Fields, codes and\n" +
 			"parameters are in docs/optimiser.md.",
 		Example: "  daybreak plan accounts.json.gz --exact\n" +

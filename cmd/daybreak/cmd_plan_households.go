@@ -287,13 +287,17 @@ func (p *householdPlanner) fill(record pipeline.HouseholdRecord, lines []planLin
 		return err
 	}
 	start := p.a.now()
-	plan, err := p.solver.SolveHousehold(list)
+	plan, list, faults, err := p.solve(list)
 	if err != nil {
 		return err
 	}
 	micros := float64(p.a.now().Sub(start)) / float64(time.Microsecond) / float64(max(len(list), 1))
 	k := 0
 	for i := range lines {
+		if f, ok := faults[lines[i].Account]; ok {
+			lines[i].Exception = exceptionOf(f)
+			continue
+		}
 		if k == len(list) || list[k].Account.ID != lines[i].Account {
 			lines[i].planNumbers = emptyNumbers()
 			continue
@@ -304,6 +308,22 @@ func (p *householdPlanner) fill(record pipeline.HouseholdRecord, lines []planLin
 		k++
 	}
 	return nil
+}
+
+// solve plans the members of a household. One whose rules cannot be met, such as a withdrawal that
+// is more than it can raise, is left as it is, and the others are planned without it. It returns the
+// members planned and the faults of the others by account.
+func (p *householdPlanner) solve(list []optimum.Member) (*optimum.HouseholdPlan, []optimum.Member, map[string]error, error) {
+	faults := map[string]error{}
+	for {
+		plan, err := p.solver.SolveHousehold(list)
+		var fault *optimum.MemberFault
+		if err == nil || !errors.As(err, &fault) {
+			return plan, list, faults, err
+		}
+		faults[fault.Account] = fault.Fault
+		list = slices.DeleteFunc(list, func(m optimum.Member) bool { return m.Account.ID == fault.Account })
+	}
 }
 
 // emptyNumbers are those of an account without any value.
