@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -31,16 +32,24 @@ func (db *DB) Exceptions(ctx context.Context, all bool) ([]BookException, error)
 }
 
 // CloseException closes an exception in the name of a person, with an audit row. One that is not
-// there, or is closed, is pipeline.ErrNotFound.
+// there, or is closed, is pipeline.ErrNotFound; one whose account would be below zero without an
+// explanation is pipeline.ErrState.
 func (db *DB) CloseException(ctx context.Context, id int64, by, why string, now time.Time) error {
 	err := db.inTx(ctx, func(tx pgx.Tx) error {
-		var household string
-		err := tx.QueryRow(ctx, query("CloseException"), id, now).Scan(&household)
+		var household, account string
+		err := tx.QueryRow(ctx, query("CloseException"), id, now).Scan(&household, &account)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return fmt.Errorf("open exception: %w", pipeline.ErrNotFound)
 		}
 		if err != nil {
 			return err
+		}
+		below, err := collect[string](ctx, tx, "StillBelowZero", account)
+		if err != nil {
+			return err
+		}
+		if len(below) > 0 {
+			return fmt.Errorf("account %s still holds %s: %w", account, strings.Join(below, ", "), pipeline.ErrState)
 		}
 		return writeAudit(ctx, tx, AuditEntry{At: now, Actor: by, Action: "exception.close", Subject: fmt.Sprint(id),
 			Detail: map[string]any{"household": household, "why": why}})
