@@ -61,6 +61,9 @@ func checkAccount(t errorer, a portfolio.Account, p rebalance.AccountPlan, costR
 			t.Errorf("account %s: %s %s has reason %+v, want a code with numbers", a.ID, tr.Side, tr.Symbol, tr.Reason)
 		}
 		cash = cash.Sub(tr.Value.Mul(costRate))
+		if tr.Reason.Code == rebalance.Harvest {
+			checkHarvest(t, tr)
+		}
 		if tr.Side == portfolio.Sell {
 			cash = cash.Add(tr.Value)
 			checkSale(t, a, tr)
@@ -81,6 +84,22 @@ func checkAccount(t errorer, a portfolio.Account, p rebalance.AccountPlan, costR
 	}
 	if (p.Outcome == rebalance.Planned) != (len(p.Trades) > 0) || p.Reason.Code == "" {
 		t.Errorf("account %s: outcome %s, reason %q with %d trades", a.ID, p.Outcome, p.Reason.Code, len(p.Trades))
+	}
+}
+
+// checkHarvest checks that a harvest is worth more than it costs, and that every question about it
+// has an answer that does not stand against it.
+func checkHarvest(t errorer, tr rebalance.Trade) {
+	t.Helper()
+	number := func(key string) money.Dec { return money.MustParse(tr.Reason.Numbers[key]) }
+	if number("tax_value").Sign() < 0 || number("net_value").Sign() < 0 || number("loss").Sign() <= 0 {
+		t.Errorf("account %s: harvest of %s with %v, want a loss and a value", tr.Account, tr.Symbol, tr.Reason.Numbers)
+	}
+	if saved := number("tax_without").Sub(number("tax_with")).Add(number("later")); money.MustParse("0.02").Less(saved.Sub(number("tax_value")).Abs()) {
+		t.Errorf("account %s: harvest of %s is worth %s, want %s", tr.Account, tr.Symbol, number("tax_value"), saved)
+	}
+	if barring := tr.Answers.Barring(); len(tr.Answers) != 16 || len(barring) > 0 {
+		t.Errorf("account %s: harvest of %s has %d answers, against it %v, want 16, none", tr.Account, tr.Symbol, len(tr.Answers), barring)
 	}
 }
 

@@ -66,6 +66,10 @@ func (w *world) drawMarket() {
 		s.Securities = append(s.Securities, e)
 		close := money.FromUnits(rapid.Int64Range(500, 40000).Draw(w.t, "close"), 2)
 		s.Prices = append(s.Prices, market.Price{Symbol: e.Symbol, Day: w.day - 3, Close: close})
+		if rapid.IntRange(0, 5).Draw(w.t, "pays") == 0 {
+			back := market.Day(rapid.IntRange(1, 40).Draw(w.t, "ex-date"))
+			s.Dividends = append(s.Dividends, market.Dividend{Symbol: e.Symbol, ExDay: w.day - back, Amount: money.One})
+		}
 	}
 	for _, r := range [][2]market.Symbol{{"AAA", "BBB"}, {"BBB", "AAA"}, {"CCC", "DDD"}, {"DDD", "CCC"}, {"DDD", "EEE"}} {
 		s.Replacements = append(s.Replacements, market.Replacement{Symbol: r[0], Replacement: r[1], Rank: 1})
@@ -96,6 +100,7 @@ func (w *world) drawAccount(i int) {
 	if rapid.IntRange(0, 3).Draw(w.t, "withdraws") == 0 {
 		a.Policy.WithdrawalCash = money.FromInt(rapid.Int64Range(1, 20000).Draw(w.t, "withdrawal"))
 	}
+	a.Policy.DRIP = rapid.IntRange(0, 3).Draw(w.t, "drip") == 0
 	if rapid.IntRange(0, 4).Draw(w.t, "restricts") == 0 {
 		a.Policy.Restricted = []market.Symbol{"AAA", "S1"}
 	}

@@ -47,7 +47,7 @@ func (h *house) attempt() {
 		fresh.traded = map[string]portfolio.Side{}
 		h.open(fresh)
 		h.openLots(fresh)
-		h.openDividends(fresh)
+		h.bars.Reinvest(&fresh.Account, h.market, h.in.Day, h.property)
 		h.accounts[i] = fresh
 	}
 	h.taken = nil

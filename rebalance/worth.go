@@ -112,16 +112,3 @@ func (h *house) soldOfProperty(property string) money.Dec {
 	}
 	return sum
 }
-
-// openDividends bars the losses of what an account will buy with a dividend whose ex-date is past.
-func (h *house) openDividends(a *account) {
-	if !a.policy.DRIP {
-		return
-	}
-	window := market.Day(h.rules.WindowDays())
-	for _, o := range a.holds {
-		if d, ok := h.market.LastDividend(o.symbol, h.in.Day-window, h.in.Day); ok && o.shares.Sign() > 0 {
-			h.bars.Reinvest(o.property, d, a.ID)
-		}
-	}
-}

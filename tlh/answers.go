@@ -91,7 +91,7 @@ type Sale struct {
 	Property     string
 	Gross        money.Dec       // gain, or loss below zero, before any denial
 	Denied, Lost money.Dec       // of the loss; Lost is the part of Denied that nobody gets
-	Replacements []market.Symbol // what is bought instead; nil: those of the market's table
+	Replacements []market.Symbol // what is bought instead; nil: those of the market's table, empty: none is needed
 	AlsoSold     money.Dec       // of the property, by other sales of the run
 	Value        Value
 	Least        region.Threshold

@@ -83,9 +83,7 @@ func (q *asking) ask(t *testing.T) tlh.Answer {
 		bars.Buy("p:X", "X", "B")
 	}
 	for _, a := range q.home.Accounts {
-		if d, ok := m.LastDividend("X", q.day-30, q.day); ok && a.Policy.DRIP && len(a.Positions) > 0 {
-			bars.Reinvest("p:X", d, a.ID)
-		}
+		bars.Reinvest(&a, m, q.day, func(s market.Symbol) string { return "p:" + string(s) })
 	}
 	settle, err := market.SettleDay(market.XTSE, q.day)
 	if err != nil {

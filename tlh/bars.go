@@ -96,22 +96,40 @@ func (b *Bars) Purchase(property string, day market.Day) (Bar, bool) {
 	}, true
 }
 
-// Reinvest records that a dividend of the symbol, which the account holds and whose ex-date is past,
-// will buy the property: a window of days from the ex-date its losses are barred.
-func (b *Bars) Reinvest(property string, d market.Dividend, account portfolio.AccountID) {
-	bar := Bar{Kind: BarredDRIP, Property: property, Until: d.ExDay + b.windowDays, Account: account, Symbol: d.Symbol}
-	for _, m := range b.book.Purchases(property, d.ExDay, d.ExDay+2*b.windowDays) {
-		if m.Account == account && m.Symbol == d.Symbol && m.Day >= d.ExDay {
-			return // it has come
-		}
+// Reinvest records the dividends that an account of the household will reinvest: for a window of days
+// from their ex-date, losses on what they buy are barred. Day is the trade day.
+func (b *Bars) Reinvest(a *portfolio.Account, m *market.Snapshot, day market.Day, property func(market.Symbol) string) {
+	if !a.Policy.DRIP {
+		return
 	}
-	held, ok := b.reinvested[property]
-	if !ok || held.Until < bar.Until || held.Until == bar.Until && account < held.Account {
+	for _, p := range a.Positions {
+		d, ok := b.dueDividend(a.ID, p, property(p.Symbol), m, day)
+		if !ok {
+			continue
+		}
+		bar := Bar{Kind: BarredDRIP, Property: property(p.Symbol), Until: d.ExDay + b.windowDays, Account: a.ID, Symbol: d.Symbol}
+		held, ok := b.reinvested[bar.Property]
+		if ok && (bar.Until < held.Until || bar.Until == held.Until && held.Account <= a.ID) {
+			continue
+		}
 		if b.reinvested == nil {
 			b.reinvested = map[string]Bar{}
 		}
-		b.reinvested[property] = bar
+		b.reinvested[bar.Property] = bar
 	}
+}
+
+// dueDividend returns the last dividend of a position whose ex-date is at most a window of days
+// before a trade day, and which the tax book does not show as reinvested by the account yet.
+func (b *Bars) dueDividend(a portfolio.AccountID, p portfolio.Position, property string, m *market.Snapshot, day market.Day) (market.Dividend, bool) {
+	d, ok := m.LastDividend(p.Symbol, day-b.windowDays, day)
+	if !ok || p.Shares.Sign() <= 0 {
+		return d, false
+	}
+	hasCome := slices.ContainsFunc(b.book.Purchases(property, d.ExDay, day+b.windowDays), func(m region.Movement) bool {
+		return m.Account == a && m.Symbol == p.Symbol
+	})
+	return d, !hasCome
 }
 
 // Loss returns what would deny a loss on the property, wholly or in part, if it were sold on a tax

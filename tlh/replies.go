@@ -140,6 +140,14 @@ func (a *asked) reinvestment() Reply {
 			if verdict == Clear {
 				verdict = Noted
 			}
+			if a.Bars != nil {
+				if d, ok := a.Bars.dueDividend(c.ID, p, a.Property, a.Market, a.Event.Day); ok {
+					verdict = Against
+					if until := (d.ExDay + a.window).String(); numbers["until"] < until {
+						numbers["until"] = until
+					}
+				}
+			}
 			if d, ok := a.Market.LastDividend(p.Symbol, a.day-a.window, a.day+a.window); ok {
 				if now := d.ExDay.String(); numbers["ex_day"] < now {
 					numbers["ex_day"] = now
@@ -153,12 +161,6 @@ func (a *asked) reinvestment() Reply {
 	numbers["accounts"] = names(accounts)
 	if len(sheltered) > 0 {
 		numbers["sheltered"] = names(sheltered)
-	}
-	if a.Bars != nil {
-		if bar, ok := a.Bars.reinvested[a.Property]; ok && a.day <= bar.Until {
-			numbers["until"] = bar.Until.String()
-			verdict = Against
-		}
 	}
 	return a.reply(Reinvestment, verdict, numbers)
 }

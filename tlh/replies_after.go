@@ -36,6 +36,9 @@ func (a *asked) replacement() Reply {
 		return a.unknown(ReplacedBy)
 	}
 	candidates := a.Replacements
+	if candidates != nil && len(candidates) == 0 {
+		return a.reply(ReplacedBy, Clear, map[string]string{"needed": "none"})
+	}
 	if candidates == nil {
 		for _, r := range a.Market.ReplacementsOf(a.Event.Symbol) {
 			candidates = append(candidates, r.Replacement)
