@@ -134,20 +134,22 @@ func NewSnapshot(s Snapshot) *Snapshot {
 	slices.SortFunc(s.Dividends, func(a, b Dividend) int {
 		return cmp.Or(cmp.Compare(a.Symbol, b.Symbol), cmp.Compare(a.ExDay, b.ExDay))
 	})
-	s.identical = identicalGroups(s.Securities)
+	s.identical = IdenticalGroups(s.Securities)
 	return &s
 }
 
-// Identical returns the identical group of each security that is not alone under its own symbol, for
-// the scope of a tax book: one map for all households of a run, which nobody may change.
+// Identical returns the IdenticalGroups of the snapshot's securities: one map for all households of a
+// run, which nobody may change.
 func (s *Snapshot) Identical() map[Symbol]string {
 	if s.identical == nil {
-		return identicalGroups(s.Securities)
+		return IdenticalGroups(s.Securities)
 	}
 	return s.identical
 }
 
-func identicalGroups(securities []Security) map[Symbol]string {
+// IdenticalGroups returns the identical group of each security that is not alone under its own symbol,
+// for the scope of a tax book. One map serves all households of a market.
+func IdenticalGroups(securities []Security) map[Symbol]string {
 	groups := make(map[Symbol]string, len(securities))
 	for _, e := range securities {
 		if e.IdenticalGroup != "" && e.IdenticalGroup != string(e.Symbol) {

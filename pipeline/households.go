@@ -92,7 +92,7 @@ type Opener struct {
 
 // NewOpener returns an Opener that knows these securities.
 func NewOpener(securities []market.Security) *Opener {
-	o := &Opener{known: make(map[market.Symbol]bool, len(securities)), identical: region.IdenticalGroups(securities), rules: map[string]*region.Rules{}}
+	o := &Opener{known: make(map[market.Symbol]bool, len(securities)), identical: market.IdenticalGroups(securities), rules: map[string]*region.Rules{}}
 	for _, s := range securities {
 		o.known[s.Symbol] = true
 	}

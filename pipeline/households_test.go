@@ -142,7 +142,7 @@ func TestOpenedBook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	scope := region.ScopeOf(p.Household, region.IdenticalGroups(securities))
+	scope := region.ScopeOf(p.Household, market.IdenticalGroups(securities))
 	fromStart, err1 := region.Fold(rules, scope, region.Checkpoint{}, append(history, later))
 	fromCheckpoint, err2 := region.Fold(rules, scope, checkpoint, []region.Event{later})
 	if err1 != nil || err2 != nil {

@@ -109,7 +109,7 @@ func ReportTax(ctx context.Context, books TaxReports, q TaxQuery, use func(TaxRe
 	if err != nil {
 		return err
 	}
-	r := taxReporter{query: q, identical: region.IdenticalGroups(securities), names: map[market.Symbol]string{}}
+	r := taxReporter{query: q, identical: market.IdenticalGroups(securities), names: map[market.Symbol]string{}}
 	for _, s := range securities {
 		r.names[s.Symbol] = s.Name
 	}

@@ -59,7 +59,7 @@ func VerifyTax(ctx context.Context, books TaxBooks) ([]Check, error) {
 	if err != nil {
 		return nil, err
 	}
-	identical := region.IdenticalGroups(securities)
+	identical := market.IdenticalGroups(securities)
 	var after portfolio.HouseholdID
 	for {
 		page, err := books.TaxHouseholds(ctx, after, taxPage)

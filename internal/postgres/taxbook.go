@@ -21,7 +21,7 @@ func (l *loader) rebuildStale(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return err
 	}
-	identical := region.IdenticalGroups(securities)
+	identical := market.IdenticalGroups(securities)
 	var places []int
 	var ids []portfolio.HouseholdID
 	for i := range l.households {
