@@ -40,6 +40,32 @@ func (s *scanner) peek() byte {
 	return 0
 }
 
+// more reports whether anything but blanks is left.
+func (s *scanner) more() bool {
+	s.peek()
+	return s.at < len(s.text)
+}
+
+// resume forgets a fault and goes to the next line after start that begins an object; it reports
+// whether there is one.
+func (s *scanner) resume(start int) bool {
+	k := strings.Index(s.text[start:], "\n{")
+	if k < 0 {
+		return false
+	}
+	s.at, s.err = start+k+1, nil
+	return true
+}
+
+// quoted quotes a text for a message, cut where it is long.
+func quoted(text string) string {
+	const most = 60
+	if len(text) > most {
+		return strconv.Quote(text[:most]) + "…"
+	}
+	return strconv.Quote(text)
+}
+
 // take consumes the next byte if it is c.
 func (s *scanner) take(c byte) bool {
 	if s.peek() != c {

@@ -3,6 +3,7 @@ package region
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"daybreak/market"
 	"daybreak/money"
@@ -52,9 +53,10 @@ type Case struct {
 }
 
 // ReadCases reads a text of cases: one object, an array of them, or one after another. It calls use
-// with each; after a fault of the JSON, once more with a case that has only the fault.
+// with each. After a fault of the JSON it calls use with a case that has the fault and goes on with
+// the next line that begins an object, but not inside an array. A text without any case is a fault.
 func ReadCases(text string, use func(*Case)) {
-	s := &scanner{text: text}
+	s := &scanner{text: strings.TrimPrefix(text, "\ufeff")} // editors put a byte order mark first
 	one := func() {
 		c := readCase(s)
 		if s.err != nil {
@@ -62,14 +64,25 @@ func ReadCases(text string, use func(*Case)) {
 		}
 		use(c)
 	}
-	for s.peek() != 0 && s.err == nil {
-		if s.peek() == '[' {
+	if !s.more() {
+		use(&Case{fault: &CaseError{Code: BadCase, Message: "no case in the file"}})
+	}
+	for s.more() {
+		start, isArray := s.at, s.peek() == '['
+		switch {
+		case isArray:
 			s.array(one)
-		} else {
+		default:
 			one()
+		}
+		if s.err != nil && (isArray || !s.resume(start)) {
+			return
 		}
 	}
 }
+
+// BadFile returns a case that only says why the file of cases could not be read.
+func BadFile(err error) *Case { return &Case{fault: &CaseError{Code: BadCase, Message: err.Error()}} }
 
 // Events returns the events of the case, those before its first fault.
 func (c *Case) Events() []Event { return c.events }
@@ -154,7 +167,7 @@ func readCase(s *scanner) *Case {
 		return c
 	}
 	if format != CaseFormat {
-		c.fault = &CaseError{Code: BadCase, Message: "format " + strconv.Quote(format) + ", want " + CaseFormat}
+		c.fault = &CaseError{Code: BadCase, Message: "format " + quoted(format) + ", want " + CaseFormat}
 		return c
 	}
 	if isRead || c.fault != nil {

@@ -133,6 +133,7 @@ type caseReader struct {
 	days      [10]dayText // parsed last, by their last digit
 	lastOwner ownerAccount
 	lastType  string
+	ids       map[string]bool // of the transactions so far, once their ids stop growing
 }
 
 // add checks a transaction and adds its event, or notes the first fault.
@@ -144,7 +145,10 @@ func (r *caseReader) add(t *fields) {
 	if e.ID == "" {
 		e.ID = "#" + strconv.Itoa(len(r.events))
 	}
-	code, message := r.action(e, t)
+	code, message := r.name(e)
+	if code == "" {
+		code, message = r.action(e, t)
+	}
 	if code == "" {
 		code, message = r.dates(e, t)
 	}
@@ -163,12 +167,34 @@ func (r *caseReader) add(t *fields) {
 	}
 }
 
+// name refuses an id that another transaction has. Ids that grow, as most do, cannot repeat.
+func (r *caseReader) name(e *Event) (code, message string) {
+	if r.ids == nil {
+		before := len(r.events) - 2
+		if before < 0 || grows(r.events[before].ID, e.ID) {
+			return "", ""
+		}
+		r.ids = make(map[string]bool, 2*len(r.events))
+		for i := range r.events[:before+1] {
+			r.ids[r.events[i].ID] = true
+		}
+	}
+	if r.ids[e.ID] {
+		return BadCase, "another transaction has this id"
+	}
+	r.ids[e.ID] = true
+	return "", ""
+}
+
+// grows reports whether b comes after a where shorter ids come first.
+func grows(a, b string) bool { return len(a) < len(b) || len(a) == len(b) && a < b }
+
 func (r *caseReader) action(e *Event, t *fields) (code, message string) {
 	switch e.Kind {
 	case Buy, Drip, Sell, Split, ROC, RICG, RIDiv, CGDiv, Contribute:
 		return "", ""
 	}
-	return UnknownAction, "action " + strconv.Quote(t.action)
+	return UnknownAction, "action " + quoted(t.action)
 }
 
 func (r *caseReader) dates(e *Event, t *fields) (code, message string) {
@@ -218,7 +244,7 @@ func (r *caseReader) accounts(e *Event, t *fields) (code, message string) {
 		return "", ""
 	}
 	if e.AccountType = r.typeOf(key, t.accountType, "taxable"); !r.rules.Known(e.AccountType) {
-		return UnknownAccountType, "account_type " + strconv.Quote(e.AccountType)
+		return UnknownAccountType, "account_type " + quoted(e.AccountType)
 	}
 	r.lastOwner, r.lastType = key, e.AccountType
 	if e.Kind != Contribute {
@@ -229,7 +255,7 @@ func (r *caseReader) accounts(e *Event, t *fields) (code, message string) {
 	}
 	e.ToAccountType = r.typeOf(ownerAccount{e.Owner, e.ToAccount}, t.toAccountType, r.rules.anySheltered())
 	if !r.rules.Shelters(e.ToAccountType) {
-		return UnknownAccountType, "to_account_type " + strconv.Quote(e.ToAccountType)
+		return UnknownAccountType, "to_account_type " + quoted(e.ToAccountType)
 	}
 	return "", ""
 }
@@ -260,34 +286,34 @@ func (r *caseReader) numbers(e *Event, t *fields) (code, message string) {
 	var ok bool
 	if e.Kind == Split {
 		if e.Ratio, ok = positive(t.ratio); !ok {
-			return BadNumber, "ratio " + strconv.Quote(t.ratio)
+			return BadNumber, "ratio " + quoted(t.ratio)
 		}
 		return "", ""
 	}
 	if t.shares != "" || e.movesShares() {
 		if e.Shares, ok = positive(t.shares); !ok {
-			return BadNumber, "shares " + strconv.Quote(t.shares)
+			return BadNumber, "shares " + quoted(t.shares)
 		}
 	}
 	if t.commission != "" && t.commission != "0" {
 		if e.Commission, ok = decimal(t.commission); !ok {
-			return BadNumber, "commission " + strconv.Quote(t.commission)
+			return BadNumber, "commission " + quoted(t.commission)
 		}
 	}
 	if t.fx != "" {
 		if e.FX, ok = decimal(t.fx); !ok || e.FX.IsZero() {
-			return BadNumber, "fx " + strconv.Quote(t.fx)
+			return BadNumber, "fx " + quoted(t.fx)
 		}
 	}
 	if t.commissionFX != "" {
 		if e.CommissionFX, ok = decimal(t.commissionFX); !ok || e.CommissionFX.IsZero() {
-			return BadNumber, "commission_fx " + strconv.Quote(t.commissionFX)
+			return BadNumber, "commission_fx " + quoted(t.commissionFX)
 		}
 	}
 	for _, l := range t.lots {
 		n, ok := positive(l.shares)
 		if !ok {
-			return BadNumber, "shares " + strconv.Quote(l.shares) + " of lot " + strconv.Quote(l.lot)
+			return BadNumber, "shares " + quoted(l.shares) + " of lot " + quoted(l.lot)
 		}
 		e.Lots = append(e.Lots, LotShares{l.lot, n})
 	}
@@ -314,14 +340,14 @@ func (r *caseReader) money(e *Event, t *fields) (code, message string) {
 	switch {
 	case t.amount != "":
 		if e.Amount, ok = decimal(t.amount); !ok {
-			return BadNumber, "amount " + strconv.Quote(t.amount)
+			return BadNumber, "amount " + quoted(t.amount)
 		}
 	case t.price == "":
 		return NoPrice, "neither price nor amount"
 	default:
 		price, ok := decimal(t.price)
 		if !ok {
-			return BadNumber, "price " + strconv.Quote(t.price)
+			return BadNumber, "price " + quoted(t.price)
 		}
 		if e.Shares.IsZero() {
 			e.PerShare = price

@@ -19,8 +19,8 @@ func newTaxCmd(a *app) *cobra.Command {
 		Short: "Compute gains, denied losses and what is left for tax cases",
 		Long: "Reads cases in the format taxcase/1 (an object, an array of them, or one a line; - is stdin) and\n" +
 			"writes one line of JSON for each, in their order. A case that cannot be used gives an error line,\n" +
-			"the others go on, and the exit code is 3. What is computed, and from which law, is in\n" +
-			"docs/tax-rules.md; it is not tax advice.",
+			"the others go on, and the exit code is 3; so does a file that cannot be read, or that has no case.\n" +
+			"What is computed, and from which law, is in docs/tax-rules.md; it is not tax advice.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, files []string) error {
 			out := bufio.NewWriterSize(c.OutOrStdout(), 1<<16)
@@ -48,7 +48,9 @@ func taxFiles(in io.Reader, out io.Writer, files []string) (faults int, err erro
 	for _, name := range files {
 		text, readErr := readText(in, name)
 		if readErr != nil {
-			return faults, readErr
+			region.BadFile(readErr).WriteOutcome(write)
+			faults++
+			continue
 		}
 		region.ReadCases(text, func(c *region.Case) {
 			if err == nil && !c.WriteOutcome(write) {
