@@ -10,6 +10,7 @@ import (
 	"daybreak/orders"
 	"daybreak/portfolio"
 	"daybreak/region"
+	"daybreak/tlh"
 )
 
 // DeskBook keeps orders on their way to the broker.
@@ -156,20 +157,59 @@ func (c *deskCounter) stale(o DeskOrder) (string, error) {
 	if o.Side == portfolio.Sell {
 		return c.staleSale(o, taxDay)
 	}
-	return c.stalePurchase(o, taxDay), nil
+	return c.stalePurchase(o, taxDay)
 }
 
-func (c *deskCounter) stalePurchase(o DeskOrder, taxDay market.Day) string {
+func (c *deskCounter) stalePurchase(o DeskOrder, taxDay market.Day) (string, error) {
 	for _, l := range c.h.Locks {
 		if l.Property == o.Property && taxDay <= l.Until {
-			return fmt.Sprintf("%s is locked through %s by order %s", l.Property, l.Until, l.Order)
+			destroyed, err := c.destroyed(o, taxDay)
+			return fmt.Sprintf("%s is locked through %s by order %s%s", l.Property, l.Until, l.Order, destroyed), err
 		}
 	}
 	cost := o.Cost(o.Quantity, c.limits)
 	if len(o.WaitsFor) == 0 && c.cash[o.Account].Less(cost) {
-		return fmt.Sprintf("it costs %s and the account has %s", cost, c.cash[o.Account])
+		return fmt.Sprintf("it costs %s and the account has %s", cost, c.cash[o.Account]), nil
 	}
-	return ""
+	return "", nil
+}
+
+// destroyed says what a purchase of a locked property would destroy of losses that the household has
+// realised, in home currency, or "" where that is nothing yet or not known.
+func (c *deskCounter) destroyed(o DeskOrder, taxDay market.Day) (string, error) {
+	rules, err := c.load.rulesOf(c.h.Household.Region)
+	if err != nil || c.h.Tax == nil || o.AccountCurrency != rules.Home {
+		return "", err
+	}
+	book, err := c.taxBook(rules)
+	if err != nil {
+		return "", nil // the lock alone stops it
+	}
+	purchase := c.taxEvent(o, region.Buy, taxDay)
+	all, err := tlh.Destroys(book, rules, purchase)
+	if err != nil || len(all) == 0 {
+		return "", nil
+	}
+	var loss, gone, tax money.Dec
+	for _, d := range all {
+		loss, gone, tax = loss.Add(d.Amount), gone.Add(d.Gone), tax.Add(d.Tax)
+	}
+	return fmt.Sprintf("; it would destroy %s of realized losses, %s of it for good, worth %s of tax",
+		loss.Round(2), gone.Round(2), tax.Round(2)), nil
+}
+
+func (c *deskCounter) taxBook(rules *region.Rules) (*region.Book, error) {
+	return region.Fold(rules, region.ScopeOf(c.h.Household, c.load.Identical), c.h.Tax.Tax, c.h.Tax.Events)
+}
+
+// taxEvent returns an order as a tax event, filled wholly at the plan's price.
+func (c *deskCounter) taxEvent(o DeskOrder, kind region.Kind, taxDay market.Day) region.Event {
+	account := c.account(o.Account)
+	return region.Event{
+		ID: "~" + string(o.ID), Kind: kind, Day: o.Session, Settle: taxDay, Seq: c.h.Version + 1, Owner: account.Owner,
+		Account: account.ID, AccountType: account.Type, Symbol: o.Symbol, Shares: money.RatDec(o.Quantity), Amount: o.Notional,
+		Currency: o.Currency, FX: o.FX, Order: string(o.ID),
+	}
 }
 
 // staleSale looks at what the account holds, at the lots that the sale names, and at what a loss
@@ -185,7 +225,7 @@ func (c *deskCounter) staleSale(o DeskOrder, taxDay market.Day) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	book, err := region.Fold(rules, region.ScopeOf(c.h.Household, c.load.Identical), c.h.Tax.Tax, c.h.Tax.Events)
+	book, err := c.taxBook(rules)
 	switch {
 	case errors.Is(err, region.ErrVoid), errors.Is(err, region.ErrLate), errors.Is(err, region.ErrEvent):
 		return "the tax book cannot be folded: " + err.Error(), nil
@@ -219,12 +259,7 @@ func lotsMissing(book *region.Book, o DeskOrder) string {
 
 // denied returns what part of a harvested loss would be denied now, or "".
 func (c *deskCounter) denied(book *region.Book, o DeskOrder, taxDay market.Day) (string, error) {
-	account := c.account(o.Account)
-	sale := region.Event{
-		ID: "~" + string(o.ID), Kind: region.Sell, Day: o.Session, Settle: taxDay, Seq: c.h.Version + 1, Owner: account.Owner,
-		Account: account.ID, AccountType: account.Type, Symbol: o.Symbol, Shares: money.RatDec(o.Quantity), Amount: o.Notional,
-		Currency: o.Currency, FX: o.FX, Order: string(o.ID),
-	}
+	sale := c.taxEvent(o, region.Sell, taxDay)
 	for _, l := range o.Lots {
 		sale.Lots = append(sale.Lots, region.LotShares{Lot: l.Lot, Shares: money.RatDec(l.Shares)})
 	}

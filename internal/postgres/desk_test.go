@@ -391,8 +391,8 @@ func taxEvent(id string, kind region.Kind, on market.Day, shares, amount string)
 		Shares: money.RatDec(dec(shares)), Amount: dec(amount), Currency: "USD"}
 }
 
-// moveBook stores a tax book of two lots and one further event that came after the plan.
-func (d *day) moveBook(e region.Event) {
+// moveBook stores a tax book of two lots and further events that came after the plan.
+func (d *day) moveBook(events ...region.Event) {
 	d.t.Helper()
 	rules, err := region.Load("US")
 	if err != nil {
@@ -412,7 +412,9 @@ func (d *day) moveBook(e region.Event) {
 	}
 	d.exec(`INSERT INTO tax_checkpoint (household, version, as_of, rules, body) VALUES ('H1', 0, '2020-01-31', $1, $2)`,
 		rules.Fingerprint(), pipeline.Compress(checkpoint))
-	d.exec(`INSERT INTO tax_event (household, version, line, event, effective, body) VALUES ('H1', 1, 0, $1, $2, $3)`, e.ID, e.Day, e)
+	for i, e := range events {
+		d.exec(`INSERT INTO tax_event (household, version, line, event, effective, body) VALUES ('H1', 1, $1, $2, $3, $4)`, i, e.ID, e.Day, e)
+	}
 	d.exec(`UPDATE household SET book_version = 1`)
 }
 
@@ -451,6 +453,46 @@ func TestSalesAreCheckedAgainWhereTheTaxBookMoved(t *testing.T) {
 			}
 			if got != tt.want || r.Orders+len(r.Stale) != 1 {
 				t.Errorf("Submit = %+v, want the sale stale because %q", r, tt.want)
+			}
+		})
+	}
+}
+
+// A purchase of what another harvest has locked is not sent, and says what it would destroy.
+func TestALockedPurchaseSaysWhatItDestroys(t *testing.T) {
+	t.Parallel()
+	bought, sold := taxEvent("B1", region.Buy, market.MustDay("2020-02-03"), "50", "1000"), taxEvent("S1", region.Sell, session-3, "50", "500")
+	bought.Symbol, sold.Symbol = "BBB", "BBB"
+	for _, c := range []struct {
+		name   string
+		until  market.Day
+		events []region.Event
+		want   string
+	}{
+		{"a loss of the book", session + 27, []region.Event{bought, sold},
+			"BBB is locked through 2020-04-12 by order X; it would destroy 300 of realized losses, 0 of it for good, worth 105 of tax"},
+		{"nothing filled yet", session + 27, []region.Event{bought}, "BBB is locked through 2020-04-12 by order X"},
+		{"the lock is over", session - 1, []region.Event{bought}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDay(t)
+			if _, err := d.review.Approve(t.Context(), d.act("ana")); err != nil {
+				t.Fatal(err)
+			}
+			d.moveBook(c.events...)
+			d.exec(`INSERT INTO tax_lock (household, property, order_id, run, account, symbol, until, state) VALUES ('H1', 'BBB', 'X', '2020-03-13.1', 'A1', 'BBB', $1, 'fixed')`, c.until)
+			purchase := d.act("mia")
+			purchase.Chosen = func(o pipeline.ReviewOrder) (bool, error) { return o.Symbol == "BBB", nil }
+			r, err := d.submit.Submit(t.Context(), purchase)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			if len(r.Stale) > 0 {
+				got = r.Stale[0].Numbers["because"]
+			}
+			if got != c.want || r.Orders+len(r.Stale) != 1 {
+				t.Errorf("Submit = %+v, want the purchase stale because %q", r, c.want)
 			}
 		})
 	}
