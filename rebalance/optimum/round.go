@@ -11,7 +11,8 @@ const (
 	centPlaces  = 2 // decimals of a conversion
 	repairsMax  = 400
 	polishMax   = 3   // times that spare cash is spent
-	sweepsMax   = 8   // with whole shares, over all items
+	sweepsMax   = 16  // with whole shares, over all items
+	threeMax    = 24  // items up to which three at a time are tried
 	exchangeMax = 120 // items up to which pairs are tried: with more, one share matters too little
 	gainLeast   = 1e-13
 	rowSlack    = 1e-12 // of a row that is checked in float64; cash is checked exactly
@@ -398,7 +399,7 @@ func (r *rounder) polish(isWhole bool) {
 		r.move(best, to)
 	}
 	for range sweepsMax {
-		if !isWhole || !r.sweep() && !r.exchange() {
+		if !isWhole || !r.sweep() && !r.exchange() && !r.exchangeThree() {
 			return
 		}
 	}
@@ -462,6 +463,42 @@ func (r *rounder) exchange() bool {
 		})
 	}
 	return moved
+}
+
+// exchangeThree moves two items by a tick each together with the item that goes best with them,
+// where that lowers the objective: shares that are dear for the account need it. It reports whether
+// any did.
+func (r *rounder) exchangeThree() bool {
+	if r.p.items > threeMax {
+		return false
+	}
+	moved := false
+	for i := range r.p.items {
+		r.around(i, func(ni int64) {
+			for j := range i {
+				r.around(j, func(nj int64) {
+					moved = moved || r.tryThree(pair{i, j, ni, nj})
+				})
+			}
+		})
+	}
+	return moved
+}
+
+// tryThree moves a pair and its best partner where that lowers the objective.
+func (r *rounder) tryThree(m pair) bool {
+	wasI, wasJ := r.count[m.i], r.count[m.j]
+	loss := r.loss(m.i, m.ni)
+	r.move(m.i, m.ni)
+	loss += r.loss(m.j, m.nj)
+	r.move(m.j, m.nj)
+	if k, nk := r.partner(m.i, -loss-gainLeast); k >= 0 {
+		r.move(k, nk)
+		return true
+	}
+	r.move(m.j, wasJ)
+	r.move(m.i, wasI)
+	return false
 }
 
 // partner returns the move of an item other than i whose loss is least and below most; -1 for none.
