@@ -2,8 +2,10 @@ package rebalance
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"daybreak/market"
 	"daybreak/money"
@@ -268,6 +270,9 @@ func (h *house) harvestReason(c candidate, legs []leg, v tlh.Value) Reason {
 	maps.Copy(numbers, c.numbers())
 	numbers["proceeds"] = cents(c.proceeds)
 	numbers["until"] = (c.hold.taxDay + market.Day(h.rules.WindowDays())).String()
+	if noted := c.hold.answers.Remarks(); len(noted) > 0 {
+		numbers["noted"] = strings.Trim(fmt.Sprint(noted), "[]")
+	}
 	if len(legs) > 0 {
 		numbers["replacement"] = string(legs[0].hold.symbol)
 		numbers["replacements"] = count(len(legs))

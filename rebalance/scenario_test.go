@@ -31,6 +31,7 @@ type scenario struct {
 	fault    string
 	figures  []want
 	answers  []want
+	codes    []want
 }
 
 // want is a wish about one account: its words and, as key=value, its numbers.
@@ -95,6 +96,12 @@ func (s *scenario) run(t *testing.T) {
 	}
 	for _, w := range s.answers {
 		s.compareAnswer(t, accountOf(t, plan, w.account), w)
+	}
+	for _, w := range s.codes {
+		tr, _ := tradeIn(accountOf(t, plan, w.account), market.Symbol(w.words[0]))
+		if !matches(tr.Reason, want{words: w.words[1:], numbers: w.numbers}, tr.Symbol) {
+			t.Errorf("account %s: reason of the trade in %s = %+v, want %v %v", w.account, w.words[0], tr.Reason, w.words[1:], w.numbers)
+		}
 	}
 	for _, w := range s.figures {
 		a := accountOf(t, plan, w.account)
@@ -402,6 +409,7 @@ func addPosition(a *portfolio.Account, symbol market.Symbol, shares money.Dec) {
 //	want reason ACCOUNT CODE [key=value …]
 //	want skipped ACCOUNT SYMBOL CODE [key=value …]
 //	want figures ACCOUNT key=value …
+//	want code ACCOUNT SYMBOL CODE [key=value …]                     the reason of a trade
 //	want answer ACCOUNT SYMBOL QUESTION VERDICT [key=value …]
 //	want fault CODE [ACCOUNT]
 func (s *scenario) addWant(plain []string, numbers map[string]string) error {
@@ -418,6 +426,8 @@ func (s *scenario) addWant(plain []string, numbers map[string]string) error {
 		s.reasons = append(s.reasons, want{portfolio.AccountID(plain[1]), plain[2:], numbers})
 	case "skipped":
 		s.skips = append(s.skips, want{portfolio.AccountID(plain[1]), plain[2:], numbers})
+	case "code":
+		s.codes = append(s.codes, want{portfolio.AccountID(plain[1]), plain[2:], numbers})
 	case "answer":
 		s.answers = append(s.answers, want{portfolio.AccountID(plain[1]), plain[2:], numbers})
 	case "figures":

@@ -72,6 +72,22 @@ func (a Answers) Barring() []Question {
 	return all
 }
 
+// Remarks returns the questions whose answers a person should look at: those noted, but for the ones
+// that are noted of every loss.
+func (a Answers) Remarks() []Question {
+	var all []Question
+	for _, r := range a {
+		switch r.Question {
+		case LockedUntil, Outside, ForcedPurchase, FinalAfter:
+			continue
+		}
+		if r.Verdict == Noted {
+			all = append(all, r.Question)
+		}
+	}
+	return all
+}
+
 // Inquiry is what the answers rest on. Household and Market may be nil: then
 // what they would say is not known, and the answer is noted.
 type Inquiry struct {

@@ -192,6 +192,9 @@ func TestAnswersAreComplete(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("Answers = %v, want %v", got, want)
 		}
+		if remarks := answers.Remarks(); price == 80 && len(remarks) > 0 {
+			t.Errorf("Remarks = %v, want none of a plain loss", remarks)
+		}
 		if barring := answers.Barring(); len(barring) > 0 {
 			t.Errorf("Barring(price %d) = %v, want none", price, barring)
 		}

@@ -26,6 +26,7 @@ type rounder struct {
 	tick      []float64 // value of a tick, by item
 	low, high []int64   // ticks allowed, by item; a sale counts down
 	mayRest   []bool    // by item: no trade is allowed too, where low and high leave it out
+	least     []int64   // by item: ticks that a trade has at least, 1 for no other bound
 	count     []int64   // ticks traded
 	whole     []float64 // value of all that may be sold; the last tick of a sale may be a part of one
 	trade     []float64 // value traded
@@ -48,6 +49,9 @@ func (s *Solver) round() bool {
 			n = r.low[i]
 		}
 		r.count[i] = min(max(n, r.low[i]), r.high[i])
+		if n = r.count[i]; !r.isAllowed(i, n) {
+			r.count[i] = r.next(i, n, sign(t))
+		}
 	}
 	r.sum()
 	for range 4 {
@@ -68,6 +72,13 @@ func (s *Solver) round() bool {
 	return false
 }
 
+func sign(t float64) int64 {
+	if t < 0 {
+		return -1
+	}
+	return 1
+}
+
 // setTicks sets the size of a tick and the range of every item's trade.
 func (s *Solver) setTicks() {
 	r, p, b := &s.rounder, &s.p, &s.book
@@ -78,7 +89,7 @@ func (s *Solver) setTicks() {
 	for _, c := range []*[]int64{&r.low, &r.high, &r.count} {
 		*c = resize(*c, p.items)
 	}
-	r.mayRest = resize(r.mayRest, p.items)
+	r.mayRest, r.least = resize(r.mayRest, p.items), resize(r.least, p.items)
 	r.exposure, r.rowSum, r.short = resize(r.exposure, p.factors), resize(r.rowSum, p.rows), resize(r.short, p.rows)
 	if r.soft = 0; b.a.Gains.IsNetted {
 		r.soft = netRows
@@ -96,14 +107,20 @@ func (s *Solver) setTicks() {
 		for l := p.lots.first[i]; l < p.lots.first[i+1]; l++ {
 			r.whole[i] += p.lots.value[l]
 		}
+		r.mayRest[i], r.least[i] = p.mayRest(i, all[i]), 1
 		in := p.touching(i, lowest(s.search.best.piece[i]), all[i])
+		if b.a.WholeShares {
+			in = p.span(i, all[i])
+			if i < len(b.u.Securities) {
+				r.least[i] = max(1, int64(math.Ceil(b.a.MinTrade.Float()/b.worth/r.tick[i]-1e-6)))
+			}
+		}
 		r.low[i] = int64(math.Ceil(in.lo/r.tick[i] - 1e-6))
 		r.high[i] = int64(math.Floor(in.hi/r.tick[i] + 1e-6))
 		if in.lo <= -r.whole[i] && in.lo < 0 { // the whole position, however many ticks it has
 			r.low[i] = -int64(math.Ceil(r.whole[i]/r.tick[i] - 1e-6))
 		}
 		r.high[i] = max(r.high[i], r.low[i])
-		r.mayRest[i] = p.mayRest(i, all[i])
 	}
 }
 
@@ -117,21 +134,40 @@ func (p *problem) mayRest(i int, mask uint8) bool {
 	return false
 }
 
-// next returns the count of item i next to n upwards (by 1) or downwards (by -1) that is allowed:
-// between a least trade and none lies nothing. It returns n where there is no such count.
+// span returns all from the least to the largest trade that the pieces of item i in mask allow: with
+// whole shares, which are few, rounding may change roles.
+func (p *problem) span(i int, mask uint8) piece {
+	in := piece{infinite, -infinite}
+	for k := range piecesMax {
+		if next := p.piece[i*piecesMax+k]; mask>>k&1 == 1 {
+			in = piece{min(in.lo, next.lo), max(in.hi, next.hi)}
+		}
+	}
+	return in
+}
+
+// isAllowed reports whether item i may trade n ticks.
+func (r *rounder) isAllowed(i int, n int64) bool {
+	switch {
+	case n == 0 && r.mayRest[i]:
+		return true
+	case n < r.low[i] || n > r.high[i]:
+		return false
+	}
+	return n != 0 && (n >= r.least[i] || -n >= r.least[i] || n == r.low[i] || n == r.high[i]) || r.least[i] == 1
+}
+
+// next returns the count of item i next to n upwards (by 1) or downwards (by -1) that is allowed;
+// n where there is none. Between a least trade and none lies nothing.
 func (r *rounder) next(i int, n, by int64) int64 {
 	low, high := r.low[i], r.high[i]
-	to := n + by
-	switch {
-	case n == 0 && by > 0 && low > 0:
-		to = low
-	case n == 0 && by < 0 && high < 0:
-		to = high
-	case r.mayRest[i] && (n == low && n > 0 && by < 0 || n == high && n < 0 && by > 0):
-		return 0
-	}
-	if to < low || to > high {
-		return n
+	steps := [...]int64{n + by, 0, by * r.least[i], low, high}
+	to, isFound := n, false
+	for _, m := range steps {
+		isOnTheWay := (m-n)*by > 0 && (!isFound || (to-m)*by > 0)
+		if isOnTheWay && r.isAllowed(i, m) {
+			to, isFound = m, true
+		}
 	}
 	return to
 }
@@ -370,12 +406,11 @@ func (r *rounder) mends(i int, over float64) [2]int64 {
 			continue
 		}
 		if first := over - r.excess(i, next); first > over*1e-9 {
-			if next-n != 1 && n-next != 1 { // to a least trade, or from it
-				out[side] = next
-				continue
-			}
 			ticks := int64(math.Ceil(min(over/first, 1e12)))
 			out[side] = min(max(n+(next-n)*ticks, r.low[i]), r.high[i])
+			if (next-n)*(next-n) > 1 || !r.isAllowed(i, out[side]) { // to a least trade, or from it
+				out[side] = next
+			}
 		}
 	}
 	return out
@@ -387,7 +422,7 @@ func (r *rounder) polish(isWhole bool) {
 	for range polishMax {
 		best, to, least := -1, int64(0), -gainLeast
 		for i := range r.p.items {
-			if n := r.spend(i); n != r.count[i] && n >= r.low[i] && n <= r.high[i] {
+			if n := r.spend(i); n != r.count[i] && r.isAllowed(i, n) {
 				if c := r.loss(i, n); c < least && r.excess(i, n) == 0 {
 					best, to, least = i, n, c
 				}
@@ -514,7 +549,7 @@ func (r *rounder) partner(i int, most float64) (best int, to int64) {
 			continue
 		}
 		r.around(j, func(n int64) { try(j, n) })
-		if n := r.spend(j); n != r.count[j] && n >= r.low[j] && n <= r.high[j] {
+		if n := r.spend(j); n != r.count[j] && r.isAllowed(j, n) {
 			try(j, n)
 		}
 	}
