@@ -36,6 +36,7 @@ func TestHostileFiles(t *testing.T) {
 		{"ids that fall", text("d", buy("c", `"1"`), buy("b", `"1"`), buy("a", `"1"`)), `"outcome"`, 1},
 		{"ids that get longer", text("d", buy("t9", `"1"`), buy("t10", `"1"`)), `"outcome"`, 1},
 		{"many digits", text("d", buy("b", `"`+strings.Repeat("9", 5000)+`"`)), `"code":"BAD_NUMBER"`, 1},
+		{"too large at its rate", text("d", `{"id":"b","date":"2024-01-02","action":"buy","symbol":"X","shares":"1000000000000","price":"1000000000000","currency":"USD","fx":"2"}`), `"transaction":"b","code":"BAD_NUMBER"`, 1},
 		{"1e400", text("d", buy("b", `1e400`)), `"transaction":"b","code":"BAD_NUMBER"`, 1},
 	} {
 		lines, _ := outcome(c.text)

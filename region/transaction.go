@@ -358,6 +358,9 @@ func (r *caseReader) money(e *Event, t *fields) (code, message string) {
 	if e.FX.IsZero() && e.Currency != "" && e.Currency != r.rules.Home {
 		return NoRate, "currency " + string(e.Currency) + " without fx"
 	}
+	if e.Amount.Cmp(amountUnchecked) > 0 && !e.FX.IsZero() && money.RatDec(e.Amount).Mul(money.RatDec(e.FX)).Cmp(homeMax) > 0 {
+		return BadNumber, "amount " + e.Amount.String() + " at fx " + e.FX.String() + " is too large"
+	}
 	if !e.movesShares() {
 		e.Shares = money.Rat{}
 	}
@@ -384,6 +387,12 @@ func decimal(text string) (money.Dec, bool) {
 	}
 	return n.Dec(), true
 }
+
+// homeMax bounds an amount in home currency; no amount up to amountUnchecked exceeds it at any rate.
+var (
+	homeMax         = money.MustRat("1000000000000000000000000")
+	amountUnchecked = money.MustParse("1000000000000")
+)
 
 // numberMax bounds shares and prices, so that their product fits money.Dec.
 var numberMax = money.MustRat("1000000000000")
