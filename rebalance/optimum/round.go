@@ -11,8 +11,8 @@ const (
 	centPlaces  = 2 // decimals of a conversion
 	repairsMax  = 400
 	polishMax   = 3   // times that spare cash is spent
-	sweepsMax   = 16  // with whole shares, over all items
-	threeMax    = 24  // items up to which three at a time are tried
+	sweepsMax   = 8   // with whole shares, over all items
+	threeMax    = 24  // items up to which three at a time are tried, and changes of role
 	exchangeMax = 120 // items up to which pairs are tried: with more, one share matters too little
 	gainLeast   = 1e-13
 	rowSlack    = 1e-12 // of a row that is checked in float64; cash is checked exactly
@@ -109,7 +109,7 @@ func (s *Solver) setTicks() {
 		}
 		r.mayRest[i], r.least[i] = p.mayRest(i, all[i]), 1
 		in := p.touching(i, lowest(s.search.best.piece[i]), all[i])
-		if b.a.WholeShares {
+		if b.a.WholeShares && p.items <= threeMax {
 			in = p.span(i, all[i])
 			if i < len(b.u.Securities) {
 				r.least[i] = max(1, int64(math.Ceil(b.a.MinTrade.Float()/b.worth/r.tick[i]-1e-6)))
