@@ -233,9 +233,10 @@ func (r Review) Hold(ctx context.Context, a Act) (int, error) {
 		func(c *ReviewChanges, ids []orders.ID) { c.Held = ids })
 }
 
-// Release lets held orders go: they are where they were before. It returns how many.
+// Release lets orders go that a person holds or that a check has flagged: they are where they were
+// before, and the checks before sending look at them again. It returns how many.
 func (r Review) Release(ctx context.Context, a Act) (int, error) {
-	return r.exclude(ctx, a, "order.release", func(o ReviewOrder) bool { return o.State == orders.Proposed && o.HeldBy != "" },
+	return r.exclude(ctx, a, "order.release", func(o ReviewOrder) bool { return o.State == orders.Proposed && (o.HeldBy != "" || o.Exception != "") },
 		func(c *ReviewChanges, ids []orders.ID) { c.Unheld = ids })
 }
 

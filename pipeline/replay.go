@@ -107,6 +107,9 @@ func Replay(ctx context.Context, records Records, q ReplayRequest) (Replayed, er
 	if err != nil {
 		return Replayed{}, fmt.Errorf("account %s in run %s: %w", q.Account, q.Run, err)
 	}
+	if differences == nil {
+		differences = []Difference{} // a list in JSON, also where it is empty
+	}
 	r := Replayed{Account: q.Account, Run: q.Run, Same: len(differences) == 0, Differences: differences}
 	switch {
 	case r.Same:

@@ -123,7 +123,7 @@ func StartRun(ctx context.Context, runs Runs, work Publisher, request RunRequest
 		return Run{}, fmt.Errorf("market of %s: %w", request.Session, err)
 	}
 	if len(snapshot.Prices) == 0 {
-		return Run{}, fmt.Errorf("no price on or before %s: import prices first: %w", request.Session, ErrNotFound)
+		return Run{}, fmt.Errorf("no close within ten sessions of %s: import prices first: %w", request.Session, ErrNotFound)
 	}
 	chosen, ids, err := chooseHouseholds(ctx, runs, request)
 	if err != nil {
@@ -141,7 +141,7 @@ func StartRun(ctx context.Context, runs Runs, work Publisher, request RunRequest
 		return Run{}, err
 	}
 	if err := sendWork(ctx, work, run.ID, chosen); err != nil {
-		return run, fmt.Errorf("run %s is stored but not all of its households were sent; `daybreak run resume %s` sends the rest: %w", run.ID, run.ID, err)
+		return run, fmt.Errorf("run %s is stored but not all of its households were sent; `daybreak run resume %s --as YOU` sends the rest: %w", run.ID, run.ID, err)
 	}
 	return run, nil
 }

@@ -33,22 +33,32 @@ type Scheduler struct {
 	Log   *slog.Logger
 }
 
+// lookAgain bounds how long a scheduler sleeps without a look at the clock: that of an installation
+// moves when a sample world is made.
+const lookAgain = 15 * time.Second
+
 // Run starts the runs of the sessions to come until ctx ends. A run that was missed is started at
 // once while an exchange of its session is open; after that it is left to people.
 func (s *Scheduler) Run(ctx context.Context) error {
+	var told, started market.Day
 	for {
 		next, err := NextRun(s.Now())
+		if err == nil && next.Session == started {
+			next, err = NextRun(next.CutOff)
+		}
 		if err != nil {
 			return err
 		}
-		if wait := next.Starts.Sub(s.Now()); wait > 0 {
-			s.Log.Info("next run is scheduled", "run", next.Session.String(), "starts", next.Starts, "in", wait.Round(time.Second))
-			if !sleep(ctx, wait) {
-				return nil
-			}
+		wait := next.Starts.Sub(s.Now())
+		if told != next.Session {
+			s.Log.Info("next run is scheduled", "run", next.Session.String(), "starts", next.Starts, "in", max(wait, 0).Round(time.Second))
+			told = next.Session
 		}
-		s.start(ctx, next.Session)
-		if !sleep(ctx, next.CutOff.Sub(s.Now())+time.Second) {
+		if wait <= 0 {
+			s.start(ctx, next.Session)
+			started = next.Session
+		}
+		if !sleep(ctx, min(max(wait, time.Second), lookAgain)) {
 			return nil
 		}
 	}

@@ -80,14 +80,24 @@ func VerifyTax(ctx context.Context, books TaxBooks) ([]Check, error) {
 		}
 		after = page[len(page)-1].Household.ID
 	}
-	lots.OK, kept.OK = len(lots.Broken) == 0, len(kept.Broken) == 0
+	lots.Finish()
+	kept.Finish()
 	return []Check{lots, kept}, nil
+}
+
+// Finish says whether the invariant holds, and cuts what is broken to BrokenMax places and a last one
+// that says that there are more.
+func (c *Check) Finish() {
+	c.OK = len(c.Broken) == 0
+	if len(c.Broken) > BrokenMax {
+		c.Broken = append(c.Broken[:BrokenMax], "… and more")
+	}
 }
 
 func (c *Check) add(checked int64, broken []string) {
 	c.Checked += checked
 	for _, b := range broken {
-		if len(c.Broken) < BrokenMax {
+		if len(c.Broken) <= BrokenMax {
 			c.Broken = append(c.Broken, b)
 		}
 	}

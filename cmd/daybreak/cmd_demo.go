@@ -14,6 +14,7 @@ import (
 	"daybreak/internal/postgres"
 	"daybreak/pipeline"
 	"daybreak/portfolio"
+	"daybreak/sim"
 )
 
 // demoReport is what a demo prints.
@@ -38,9 +39,15 @@ func newDemoCmd(a *app) *cobra.Command {
 			"has a second user approve the orders, sends them to a simulated brokerage, books the fills, verifies\n" +
 			"every invariant, and replays one account. It ends with 0 where the parked households are just those with\n" +
 			"planted faults and no invariant is broken. Nothing of it stays.",
-		Example: "  daybreak demo\n  daybreak demo --households 2000 -o json",
-		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return a.demo(c.Context(), households) },
+		Example:     "  daybreak demo\n  daybreak demo --households 2000 -o json",
+		Args:        cobra.NoArgs,
+		Annotations: map[string]string{ignoresEnvironment: "true"},
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := (sim.WorldSettings{Households: households, Years: sampleYears}).Validate(); err != nil {
+				return usageError("--%w", err)
+			}
+			return a.demo(c.Context(), households)
+		},
 	}
 	c.Flags().IntVar(&households, "households", sampleHouseholds, "households of the world")
 	return c

@@ -440,7 +440,11 @@ func pageOfOrder(o pipeline.OrderDetail) orderPage {
 
 func writeOrderPage(w io.Writer, p orderPage) error {
 	fmt.Fprintf(w, "order %s of run %s, account %s, household %s\n", p.ID, p.Run, p.Account, p.Household)
-	fmt.Fprintf(w, "%s %s %s at most %s %s: %s %s\n", p.Side, p.Quantity, p.Security, p.LimitPrice, p.Currency, p.Notional.Fixed(2), p.Currency)
+	limit := "at most"
+	if p.Side == portfolio.Sell {
+		limit = "at least"
+	}
+	fmt.Fprintf(w, "%s %s %s %s %s %s: %s %s\n", p.Side, p.Quantity, p.Security, limit, p.LimitPrice, p.Currency, p.Notional.Fixed(2), p.Currency)
 	fmt.Fprintf(w, "why     %s", p.Reason)
 	for _, k := range slices.Sorted(maps.Keys(p.Numbers)) {
 		fmt.Fprintf(w, ", %s %s", k, p.Numbers[k])

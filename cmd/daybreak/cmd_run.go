@@ -30,6 +30,7 @@ func newRunCmd(a *app) *cobra.Command {
 // office is what commands about runs and orders work with: the database, and a producer where they
 // send something.
 type office struct {
+	where    *installation
 	db       *postgres.DB
 	producer *kafka.Producer
 	close    func()
@@ -47,7 +48,7 @@ func (a *app) openOffice(ctx context.Context, sends bool) (*office, error) {
 		_ = where.Close()
 		return nil, err
 	}
-	d := &office{db: db, close: func() { db.Close(); _ = where.Close() }}
+	d := &office{where: where, db: db, close: func() { db.Close(); _ = where.Close() }}
 	if !sends {
 		return d, nil
 	}
@@ -99,7 +100,7 @@ func newRunStartCmd(a *app) *cobra.Command {
 				if !wait {
 					return emitOne(a, run, writeRunLine)
 				}
-				return a.awaitRun(c.Context(), o.db, run.ID)
+				return a.awaitRun(c.Context(), o, run.ID)
 			})
 		},
 	}
@@ -126,18 +127,40 @@ func (a *app) startRun(ctx context.Context, d *office, request pipeline.RunReque
 
 // awaitRun shows the progress of a run until it ends and prints its summary. Parked households make
 // it end with 3.
-func (a *app) awaitRun(ctx context.Context, db *postgres.DB, id string) error {
-	if err := watchRun(ctx, db, id, a.newProgress("households")); err != nil {
+func (a *app) awaitRun(ctx context.Context, o *office, id string) error {
+	stop, err := a.workAlone(ctx, o.where)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if err := watchRun(ctx, o.db, id, a.newProgress("households")); err != nil {
 		if ctx.Err() != nil {
 			return exitWith(exitInterrupted, fmt.Errorf("run %s goes on without being watched; `daybreak run watch %s` looks again", id, id))
 		}
 		return err
 	}
-	return a.printSummary(ctx, db, id)
+	return a.printSummary(ctx, o, id)
 }
 
-func (a *app) printSummary(ctx context.Context, db *postgres.DB, id string) error {
-	s, err := db.Summary(ctx, id)
+// workAlone plays the worker while this command owns the servers of its installation: nobody else
+// runs there who could. The caller calls what it returns.
+func (a *app) workAlone(ctx context.Context, where *installation) (stop func(), err error) {
+	if where.servers == nil {
+		return func() {}, nil
+	}
+	s, err := a.openServices(ctx, where)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintln(a.errOut, "no `daybreak up` is running on this data: this command works the run itself")
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- s.run(ctx, []string{roleWorker}) }()
+	return func() { cancel(); <-ended; s.Close() }, nil
+}
+
+func (a *app) printSummary(ctx context.Context, o *office, id string) error {
+	s, err := o.db.Summary(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -235,13 +258,13 @@ func newRunWatchCmd(a *app) *cobra.Command {
 	return newRunLookCmd(a, "watch RUN", "Follow a run until its end and print its summary", a.awaitRun)
 }
 
-func newRunLookCmd(a *app, use, short string, look func(context.Context, *postgres.DB, string) error) *cobra.Command {
+func newRunLookCmd(a *app, use, short string, look func(context.Context, *office, string) error) *cobra.Command {
 	return &cobra.Command{
 		Use:   use,
 		Short: short,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.withOffice(c.Context(), false, func(o *office) error { return look(c.Context(), o.db, args[0]) })
+			return a.withOffice(c.Context(), false, func(o *office) error { return look(c.Context(), o, args[0]) })
 		},
 	}
 }

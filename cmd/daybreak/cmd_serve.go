@@ -39,6 +39,9 @@ func newServeCmd(a *app) *cobra.Command {
 					return err
 				}
 			}
+			if err := a.ensureTopics(c.Context(), where.Brokers); err != nil {
+				return err
+			}
 			s, err := a.openServices(c.Context(), where)
 			if err != nil {
 				return err

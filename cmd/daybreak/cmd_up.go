@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -48,6 +49,11 @@ func (a *app) up(ctx context.Context, o upOptions) (err error) {
 	if err := checkRoles(o.roles); err != nil {
 		return err
 	}
+	if slices.Contains(o.roles, roleWeb) {
+		if err := a.checkAddress(); err != nil {
+			return err
+		}
+	}
 	place, err := a.bringUp(ctx)
 	if err != nil {
 		return err
@@ -80,6 +86,15 @@ func (a *app) up(ctx context.Context, o upOptions) (err error) {
 		return errDatabaseEnded
 	}
 	return err
+}
+
+// checkAddress finds out before anything is made whether the pages can be served on --http.
+func (a *app) checkAddress() error {
+	l, err := net.Listen("tcp", a.settings.HTTP)
+	if err != nil {
+		return exitWith(exitFailed, fmt.Errorf("the pages can't be served on %s, choose another address with --http: %w", a.settings.HTTP, err))
+	}
+	return l.Close()
 }
 
 // bringUp starts the embedded servers, or takes the real ones that the settings name, and brings

@@ -175,6 +175,9 @@ func newRootCmd(a *app) *cobra.Command {
 	return root
 }
 
+// ignoresEnvironment is the annotation of a command that takes no setting from the environment.
+const ignoresEnvironment = "ignores-environment"
+
 // prepare wraps the code of every command below c, so that settings are loaded before it starts. A
 // command that only groups others asks for one of them.
 func (a *app) prepare(c *cobra.Command) {
@@ -189,7 +192,11 @@ func (a *app) prepare(c *cobra.Command) {
 		return
 	}
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		s, err := loadSettings(cmd.Flags(), a.environ)
+		environ := a.environ
+		if cmd.Annotations[ignoresEnvironment] != "" {
+			environ = nil
+		}
+		s, err := loadSettings(cmd.Flags(), environ)
 		if err != nil {
 			return exitWith(exitUsage, err)
 		}

@@ -166,7 +166,7 @@ func (s *services) web(ctx context.Context) error {
 		Views: s.db, Actions: desk(s.db), Schedule: schedule{s}, Listen: s.app.settings.HTTP, DevLogin: true, Build: s.build, Log: s.app.log, Now: s.app.now,
 	})
 	if errors.Is(err, web.ErrExposed) {
-		return exitWith(exitUsage, err)
+		return exitWith(exitUsage, fmt.Errorf("--http: %w", err))
 	}
 	if err != nil {
 		return err

@@ -68,7 +68,7 @@ func saveReview(ctx context.Context, tx pgx.Tx, run string, c pipeline.ReviewCha
 		ids   []orders.ID
 		arg   string
 	}{
-		{"RejectOrders", c.Rejected, rejection(c.Act)}, {"HoldOrders", c.Held, c.Act.By}, {"HoldOrders", c.Unheld, ""},
+		{"RejectOrders", c.Rejected, rejection(c.Act)}, {"HoldOrders", c.Held, c.Act.By}, {"UnholdOrders", c.Unheld, ""},
 	} {
 		if len(act.ids) == 0 {
 			continue

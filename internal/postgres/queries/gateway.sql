@@ -88,11 +88,15 @@ WHERE o.household = ANY ($1)
        OR o.sent IS NOT NULL AND o.session IN (SELECT s.session FROM run s WHERE s.id = ANY ($2)));
 
 -- name: DeskLocks
-SELECT household, property, symbol, account, order_id, until, state = 'provisional' AS provisional
-FROM tax_lock
-WHERE household = ANY ($1)
-  AND state <> 'void'
-ORDER BY household, property, until, account, symbol, order_id;
+-- A provisional lock binds what is sent as soon as its own order was submitted: a proposal that nobody
+-- has approved must not strand the purchases of another run. Submitting it looks at those first.
+SELECT l.household, l.property, l.symbol, l.account, l.order_id, l.until, l.state = 'provisional' AS provisional
+FROM tax_lock l
+WHERE l.household = ANY ($1)
+  AND (l.state = 'fixed'
+       OR l.state = 'provisional'
+          AND EXISTS (SELECT FROM trade_order o WHERE o.run = l.run AND o.id = l.order_id AND o.released))
+ORDER BY l.household, l.property, l.until, l.account, l.symbol, l.order_id;
 
 -- name: DeskReferences
 SELECT n.symbol, n.session, p.close, p.day

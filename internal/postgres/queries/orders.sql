@@ -57,6 +57,16 @@ WHERE run = $1
   AND state = 'Proposed'
 RETURNING id;
 
+-- name: UnholdOrders
+-- Lets orders go that a person holds or a check has flagged; $3 is who holds them from now on: nobody.
+UPDATE trade_order
+SET held_by = $3, exception = '', exception_detail = ''
+WHERE run = $1
+  AND id = ANY ($2)
+  AND sent IS NULL
+  AND state = 'Proposed'
+RETURNING id;
+
 -- name: KillSwitch
 SELECT active, reason FROM kill_switch WHERE book = 'firm';
 

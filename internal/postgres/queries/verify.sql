@@ -200,15 +200,20 @@ LIMIT $1;
 SELECT count(*) FROM tax_lock WHERE state <> 'void';
 
 -- name: VerifyLocksBroken
--- No purchase of a property on a day on which the household has it locked by another order.
-SELECT o.run || ' ' || o.id, 'buys ' || o.symbol || ' while ' || l.property || ' is locked until ' || l.until
+-- Purchases of a property that the household has locked by another order: those that were sent against
+-- a firm lock, and those that a run proposes against its own harvests. Locks end on a tax day, which
+-- the caller knows from region, exchange and session.
+SELECT o.run || ' ' || o.id, 'buys ' || o.symbol || ' while ' || l.property || ' is locked until ' || l.until,
+       h.region, s.exchange, o.session, l.until
 FROM trade_order o
+JOIN household h ON h.id = o.household
 JOIN security s ON s.symbol = o.symbol
-JOIN tax_lock l ON l.household = o.household AND l.property = s.identical_group AND l.state <> 'void' AND l.until >= o.session
-JOIN run r ON r.id = o.run AND r.state <> 'canceled'
+JOIN tax_lock l ON l.household = o.household AND l.property = s.identical_group AND l.until >= o.session
 JOIN run lr ON lr.id = l.run AND lr.session <= o.session
 WHERE o.side = 'buy'
-LIMIT $1;
+  AND (l.state = 'fixed' AND o.sent IS NOT NULL
+       OR l.state <> 'void' AND l.run = o.run AND o.state = 'Proposed' AND o.exception = '')
+ORDER BY o.run, o.id;
 
 -- name: VerifyOutcomesChecked
 SELECT count(*) FROM run_household;
