@@ -181,7 +181,9 @@ func (d *draft) fill() *optimum.Fault {
 	}
 	d.setLots()
 	d.setRules()
-	d.setBands()
+	if d.options.Mode == optimum.Full { // the others trade too little to steer by them
+		d.setBands()
+	}
 	return nil
 }
 
