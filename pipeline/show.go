@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"daybreak/market"
-	"daybreak/money"
 	"daybreak/portfolio"
 	"daybreak/region"
 	"daybreak/tlh"
@@ -65,11 +64,4 @@ func bookOf(l Loaded, identical map[market.Symbol]string) (*region.Book, error) 
 		return nil, err
 	}
 	return region.Fold(rules, region.ScopeOf(l.Input.Household, identical), l.Input.Tax, l.Input.Events)
-}
-
-// Balance is what the journal says an account held of one commodity.
-type Balance struct {
-	Kind      string    `json:"kind"` // cash or units
-	Commodity string    `json:"commodity"`
-	Amount    money.Dec `json:"amount"`
 }

@@ -25,9 +25,8 @@ func newAccountCmd(a *app) *cobra.Command {
 // accountPage is all that `account show` prints.
 type accountPage struct {
 	pipeline.AccountShown
-	IfSold   []pipeline.SoldToday     `json:"if_sold_today"`      // at the last close on or before the day
-	DoNotBuy []tlh.Bar                `json:"do_not_buy"`         // of the household, by last day
-	Balances []pipeline.Balance       `json:"balances,omitempty"` // of the journal, with --as-of
+	IfSold   []pipeline.SoldToday     `json:"if_sold_today"` // at the last close on or before the day
+	DoNotBuy []tlh.Bar                `json:"do_not_buy"`    // of the household, by last day
 	Timeline []postgres.TimelineEntry `json:"timeline"`
 }
 
@@ -53,28 +52,28 @@ func newAccountShowCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			page, err := accountPageOf(c, d.db, portfolio.AccountID(args[0]), day, limit)
+			load := d.db.HouseholdAt
+			if asOf != "" {
+				load = d.db.HouseholdAsOf
+			}
+			loaded, err := load(c.Context(), portfolio.AccountID(args[0]), day)
 			if err != nil {
 				return err
 			}
-			if asOf != "" {
-				if page.Balances, err = d.db.BalancesAsOf(c.Context(), page.Account, day); err != nil {
-					return err
-				}
+			page, err := accountPageOf(c, d.db, portfolio.AccountID(args[0]), loaded, limit)
+			if err != nil {
+				return err
 			}
 			return emitOne(a, page, writeAccountPage)
 		},
 	}
-	c.Flags().StringVar(&asOf, "as-of", "", "answer for this day, YYYY-MM-DD, and show the journal's balances up to it; the installation's day if not given")
+	c.Flags().StringVar(&asOf, "as-of", "", "show the account as it stood at the end of this day, YYYY-MM-DD; as it is now if not given")
 	c.Flags().IntVar(&limit, "limit", 30, "entries of the timeline at most")
 	return c
 }
 
-func accountPageOf(c *cobra.Command, db *postgres.DB, id portfolio.AccountID, day market.Day, limit int) (accountPage, error) {
-	loaded, err := db.HouseholdAt(c.Context(), id, day)
-	if err != nil {
-		return accountPage{}, err
-	}
+func accountPageOf(c *cobra.Command, db *postgres.DB, id portfolio.AccountID, loaded pipeline.Loaded, limit int) (accountPage, error) {
+	day := loaded.Input.Day
 	snapshot, err := db.MarketSnapshot(c.Context(), day)
 	if err != nil {
 		return accountPage{}, err
@@ -125,9 +124,6 @@ func writeAccountPage(w io.Writer, page accountPage) error {
 	}
 	for _, o := range page.Open {
 		p.line("  order     %s %s %s %s", o.ID, o.Side, o.Leaves, o.Symbol)
-	}
-	for _, b := range page.Balances {
-		p.line("  balance   %18s %s (%s, as of %s)", b.Amount.Fixed(4), b.Commodity, b.Kind, page.AsOf)
 	}
 	for _, e := range page.Timeline {
 		p.line("  %s  %-9s %-22s %s", e.At.UTC().Format(time.DateTime), e.Kind, e.Subject, e.Detail)

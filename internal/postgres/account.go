@@ -5,14 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"daybreak/ledger"
 	"daybreak/market"
+	"daybreak/money"
 	"daybreak/orders"
 	"daybreak/pipeline"
 	"daybreak/portfolio"
+	"daybreak/region"
 )
 
 // Recorded implements pipeline.Records.
@@ -90,6 +94,19 @@ func (db *DB) Timeline(ctx context.Context, account portfolio.AccountID, limit i
 // HouseholdAt returns the household of an account as a run on day would load it now, with its tax
 // book's checkpoint and events, locks and open orders. It returns ErrNotFound, wrapped with the account.
 func (db *DB) HouseholdAt(ctx context.Context, account portfolio.AccountID, day market.Day) (pipeline.Loaded, error) {
+	return db.householdOf(ctx, account, day, func(l *loader) []loadStep { return l.steps() })
+}
+
+// HouseholdAsOf returns the household of an account as it stood at the end of a day: cash and positions
+// by the journal with effect up to then, tax events of trades up to then from the beginning. Open
+// orders are of the present, and left out. It returns ErrNotFound, wrapped with the account.
+func (db *DB) HouseholdAsOf(ctx context.Context, account portfolio.AccountID, day market.Day) (pipeline.Loaded, error) {
+	return db.householdOf(ctx, account, day, func(l *loader) []loadStep {
+		return []loadStep{l.loadHouseholds, l.loadOwners, l.loadAccounts, l.loadBalances, l.loadWholeTaxBooks, l.cutEvents, l.loadLocks}
+	})
+}
+
+func (db *DB) householdOf(ctx context.Context, account portfolio.AccountID, day market.Day, steps func(*loader) []loadStep) (pipeline.Loaded, error) {
 	var household portfolio.HouseholdID
 	err := db.pool.QueryRow(ctx, query("AccountHousehold"), account).Scan(&household)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -99,24 +116,42 @@ func (db *DB) HouseholdAt(ctx context.Context, account portfolio.AccountID, day 
 		return pipeline.Loaded{}, fmt.Errorf("account %s: %w", account, err)
 	}
 	l := newLoader(pipeline.Run{Session: day}, []portfolio.HouseholdID{household})
-	if err := db.inSnapshot(ctx, func(tx pgx.Tx) error { return l.load(ctx, tx) }); err != nil {
+	if err := db.inSnapshot(ctx, func(tx pgx.Tx) error { return l.load(ctx, tx, steps(&l)) }); err != nil {
 		return pipeline.Loaded{}, fmt.Errorf("account %s: %w", account, err)
 	}
 	return l.households[0], nil
 }
 
-// BalancesAsOf returns the journal's balances of an account with effect up to a day, by kind and
-// commodity, none of zero.
-func (db *DB) BalancesAsOf(ctx context.Context, account portfolio.AccountID, day market.Day) ([]pipeline.Balance, error) {
-	var household portfolio.HouseholdID
-	if err := db.pool.QueryRow(ctx, query("AccountHousehold"), account).Scan(&household); err != nil {
-		return nil, fmt.Errorf("account %s: %w", account, err)
+// loadBalances fills cash and positions from the journal, with effect up to the session.
+func (l *loader) loadBalances(ctx context.Context, tx pgx.Tx) error {
+	var id portfolio.AccountID
+	var kind, commodity string
+	var amount money.Dec
+	var version int64
+	s := scan{"BalancesAsOf", []any{l.run.Session}, []any{&id, &kind, &commodity, &amount, &version}}
+	for i := range l.households {
+		l.households[i].Input.BookVersion = 0
 	}
-	rows, err := db.pool.Query(ctx, query("BalancesAsOf"), household, account, day)
-	if err != nil {
-		return nil, fmt.Errorf("account %s: balances: %w", account, err)
+	return l.forEach(ctx, tx, s, func(i int) {
+		in := &l.households[i].Input
+		in.BookVersion = max(in.BookVersion, version)
+		switch a := l.account(i, id); {
+		case a == nil:
+		case kind == string(ledger.Cash):
+			a.Cash = append(a.Cash, portfolio.Cash{Currency: market.Currency(commodity), Amount: amount})
+		default:
+			a.Positions = append(a.Positions, portfolio.Position{Symbol: market.Symbol(commodity), Shares: amount})
+		}
+	})
+}
+
+// cutEvents leaves out the tax events of trades after the session.
+func (l *loader) cutEvents(context.Context, pgx.Tx) error {
+	for i := range l.households {
+		in := &l.households[i].Input
+		in.Events = slices.DeleteFunc(in.Events, func(e region.Event) bool { return e.Day > l.run.Session })
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[pipeline.Balance])
+	return nil
 }
 
 var _ pipeline.Records = (*DB)(nil)

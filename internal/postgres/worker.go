@@ -26,7 +26,7 @@ func (db *DB) LoadHouseholds(ctx context.Context, run pipeline.Run, ids []portfo
 			return err
 		}
 		l = newLoader(run, undecided)
-		return l.load(ctx, tx)
+		return l.load(ctx, tx, l.steps())
 	})
 	return l.households, err
 }
@@ -60,11 +60,18 @@ func newLoader(run pipeline.Run, ids []portfolio.HouseholdID) loader {
 	return l
 }
 
-func (l *loader) load(ctx context.Context, tx pgx.Tx) error {
-	steps := []func(context.Context, pgx.Tx) error{
+// loadStep fills one part of a batch's households.
+type loadStep = func(context.Context, pgx.Tx) error
+
+// steps are all that a plan depends on, each after what it needs.
+func (l *loader) steps() []loadStep {
+	return []loadStep{
 		l.loadHouseholds, l.loadOwners, l.loadAccounts, l.loadCash, l.loadPositions, l.loadCheckpoints,
 		l.loadEvents, l.rebuildStale, l.loadLocks, l.loadOpenOrders, l.loadExceptions,
 	}
+}
+
+func (l *loader) load(ctx context.Context, tx pgx.Tx, steps []loadStep) error {
 	for _, step := range steps {
 		if err := step(ctx, tx); err != nil {
 			return err

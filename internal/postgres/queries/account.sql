@@ -42,14 +42,18 @@ ORDER BY at DESC, kind, subject
 LIMIT $2;
 
 -- name: BalancesAsOf
--- What the journal had moved into an account with effect up to a day.
-SELECT kind, commodity, sum(amount) AS amount
+-- What the journal had moved into a household's accounts with effect up to a day.
+SELECT household, owner AS account, kind, commodity, sum(amount) AS amount, max(version) AS version
 FROM (
-    SELECT to_kind AS kind, commodity, amount FROM journal WHERE household = $1 AND to_owner = $2 AND effective <= $3
+    SELECT household, to_owner AS owner, to_kind AS kind, commodity, amount, version
+    FROM journal
+    WHERE household = ANY ($1) AND effective <= $2
     UNION ALL
-    SELECT from_kind, commodity, -amount FROM journal WHERE household = $1 AND from_owner = $2 AND effective <= $3
+    SELECT household, from_owner, from_kind, commodity, -amount, version
+    FROM journal
+    WHERE household = ANY ($1) AND effective <= $2
 ) AS posting
 WHERE kind IN ('cash', 'units')
-GROUP BY kind, commodity
+GROUP BY household, owner, kind, commodity
 HAVING sum(amount) <> 0
-ORDER BY kind, commodity;
+ORDER BY owner, kind, commodity;
