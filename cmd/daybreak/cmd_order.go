@@ -223,7 +223,7 @@ func newOrderHoldCmd(a *app) *cobra.Command {
 		},
 	}
 	f.addFlags(c)
-	c.Flags().BoolVar(&release, "release", false, "let held orders go again")
+	c.Flags().BoolVar(&release, "release", false, "let orders go again that are held, or flagged and looked at")
 	return c
 }
 

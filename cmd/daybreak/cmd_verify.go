@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -43,7 +45,21 @@ func verify(ctx context.Context, db *postgres.DB) ([]pipeline.Check, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(checks, tax...), nil
+	checks = append(checks, tax...)
+	slices.SortStableFunc(checks, func(a, b pipeline.Check) int { return cmp.Compare(invariantNumber(a), invariantNumber(b)) })
+	return checks, nil
+}
+
+// invariantNumber returns the number that an invariant's name begins with.
+func invariantNumber(c pipeline.Check) int {
+	n := 0
+	for _, r := range c.Invariant {
+		if r < '0' || r > '9' {
+			break
+		}
+		n = 10*n + int(r-'0')
+	}
+	return n
 }
 
 func sound(checks []pipeline.Check) bool {
