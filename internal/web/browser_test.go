@@ -159,10 +159,28 @@ func (b *browser) open(path string) {
 	b.do("open "+path, chromedp.Navigate(b.url+path))
 }
 
-// click presses what a selector finds.
+// click presses what a selector finds. A page that goes away between finding and pressing took no
+// press: it is tried again on the next one.
 func (b *browser) click(selector string) {
 	b.t.Helper()
-	b.do("click "+selector, chromedp.Click(chromedp.CSS(selector)))
+	ctx, stop := context.WithTimeout(b.ctx, stepTimeout)
+	defer stop()
+	again := time.NewTicker(30 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := chromedp.Do(ctx, chromedp.Click(chromedp.CSS(selector)))
+		if err == nil {
+			return
+		}
+		if !strings.Contains(err.Error(), "node with given id") {
+			b.failed("click "+selector, err)
+		}
+		select {
+		case <-ctx.Done():
+			b.failed("click "+selector, err)
+		case <-again.C:
+		}
+	}
 }
 
 // signIn chooses a sample user and goes to a page.
