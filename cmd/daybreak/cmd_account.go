@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -187,32 +188,32 @@ func newAccountReplayCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			d, err := a.openOffice(c.Context(), false)
-			if err != nil {
-				return err
-			}
-			defer d.close()
-			replayed, err := pipeline.Replay(c.Context(), d.db,
-				pipeline.ReplayRequest{Account: portfolio.AccountID(args[0]), Run: run, Build: id, Settings: settings})
-			if errors.Is(err, pipeline.ErrSetting) {
-				return exitWith(exitUsage, err)
-			}
-			if err != nil {
-				return err
-			}
-			if err := emitOne(a, replayed, writeReplayed); err != nil {
-				return err
-			}
-			if !replayed.Same {
-				return exitWith(exitDifferences, nil)
-			}
-			return nil
+			request := pipeline.ReplayRequest{Account: portfolio.AccountID(args[0]), Run: run, Build: id, Settings: settings}
+			return a.withOffice(c.Context(), false, func(o *office) error { return a.replay(c.Context(), o, request) })
 		},
 	}
 	c.Flags().StringVar(&run, "run", "", "run that decided it, DATE.N")
 	c.Flags().StringArrayVar(&set, "set", nil, "change a parameter of the account's policy first, key=value; may be given again")
 	_ = c.MarkFlagRequired("run")
 	return c
+}
+
+// replay decides an account again and prints how that compares with the record.
+func (a *app) replay(ctx context.Context, o *office, request pipeline.ReplayRequest) error {
+	replayed, err := pipeline.Replay(ctx, o.db, request)
+	if errors.Is(err, pipeline.ErrSetting) {
+		return exitWith(exitUsage, err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := emitOne(a, replayed, writeReplayed); err != nil {
+		return err
+	}
+	if !replayed.Same {
+		return exitWith(exitDifferences, nil)
+	}
+	return nil
 }
 
 func readSettings(set []string) ([]pipeline.Setting, error) {

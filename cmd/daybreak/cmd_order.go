@@ -76,12 +76,7 @@ func (a *app) doAct(ctx context.Context, f *orderAct, do func(db *postgres.DB, a
 	if err != nil {
 		return err
 	}
-	o, err := a.openOffice(ctx, false)
-	if err != nil {
-		return err
-	}
-	defer o.close()
-	return filterFault(do(o.db, act))
+	return a.withOffice(ctx, false, func(o *office) error { return filterFault(do(o.db, act)) })
 }
 
 // filterFault makes an expression that fails on an order a fault of usage, as one that does not
@@ -474,20 +469,17 @@ func newOrderExportCmd(a *app) *cobra.Command {
 		Example: "  daybreak order export --run 2020-03-16.1 -o jsonl",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			o, err := a.openOffice(c.Context(), false)
-			if err != nil {
-				return err
-			}
-			defer o.close()
-			var all []orders.Export
-			err = o.db.ExportOrders(c.Context(), run, func(e orders.Export) error {
-				all = append(all, e)
-				return nil
+			return a.withOffice(c.Context(), false, func(o *office) error {
+				var all []orders.Export
+				err := o.db.ExportOrders(c.Context(), run, func(e orders.Export) error {
+					all = append(all, e)
+					return nil
+				})
+				if err != nil {
+					return err
+				}
+				return emit(a, all, writeExports)
 			})
-			if err != nil {
-				return err
-			}
-			return emit(a, all, writeExports)
 		},
 	}
 	c.Flags().StringVar(&run, "run", "", "run whose orders are meant, such as 2020-03-16.1")

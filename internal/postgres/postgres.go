@@ -51,7 +51,7 @@ func unreachable(err error) error {
 	return fmt.Errorf("the database can't be reached; is it running, and does --database-url (or PG*) name it? %w", err)
 }
 
-// New returns a DB over a pool whose connections were made with RegisterTypes.
+// New returns a DB over the pool of one that Open made.
 func New(pool *pgxpool.Pool) *DB { return &DB{pool: pool} }
 
 // Close closes all connections.

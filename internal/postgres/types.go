@@ -11,9 +11,7 @@ import (
 	"daybreak/money"
 )
 
-// RegisterTypes teaches a connection's type map that money.Dec is numeric and market.Day is date.
-func RegisterTypes(m *pgtype.Map) { registerTypes(m) }
-
+// registerTypes teaches a connection's type map that money.Dec is numeric and market.Day is date.
 func registerTypes(m *pgtype.Map) {
 	m.TryWrapEncodePlanFuncs = append([]pgtype.TryWrapEncodePlanFunc{wrapEncode}, m.TryWrapEncodePlanFuncs...)
 	m.TryWrapScanPlanFuncs = append([]pgtype.TryWrapScanPlanFunc{wrapScan}, m.TryWrapScanPlanFuncs...)
