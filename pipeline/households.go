@@ -36,9 +36,10 @@ type HouseholdRecord struct {
 
 // OwnerRecord is one taxpayer of a HouseholdRecord; To absent means still.
 type OwnerRecord struct {
-	ID   portfolio.OwnerID `json:"id"`
-	From market.Day        `json:"from"`
-	To   market.Day        `json:"to,omitzero"`
+	ID      portfolio.OwnerID `json:"id"`
+	From    market.Day        `json:"from"`
+	To      market.Day        `json:"to,omitzero"`
+	Carried *CarriedLosses    `json:"carried_losses,omitempty"`
 }
 
 // AccountRecord is one account of a HouseholdRecord. Positions absent means whatever the events
@@ -73,6 +74,7 @@ type Opening struct {
 	SourceHash    string // of the record's canonical JSON
 	PlantedFault  string
 
+	Carried    []CarriedLoss     // by owner, then year
 	Moves      []ledger.Move     // from outside to cash and units, by account, cash first
 	Exceptions []fills.Exception // facts that a person must look at before the household trades
 	EventCount int
@@ -141,12 +143,16 @@ func (o *Opener) open(h HouseholdRecord) (Opening, error) {
 		opening.AccountOpened = append(opening.AccountOpened, a.Opened)
 		opening.Opened = min(opening.Opened, a.Opened)
 	}
+	opening.Carried = carriedLosses(h)
 	if err := opening.keepHistory(h); err != nil {
 		return Opening{}, err
 	}
 	book, err := region.Fold(rules, region.ScopeOf(opening.Household, o.identical), region.Checkpoint{}, h.Events)
 	if err != nil {
 		return Opening{}, badRecord(codeBadEvent, "household %s: %v", h.ID, err)
+	}
+	if err := checkOverlap(rules, &h, book); err != nil {
+		return Opening{}, err
 	}
 	if err := opening.keepBook(h, book); err != nil {
 		return Opening{}, err
@@ -164,6 +170,9 @@ func canonical(h HouseholdRecord) HouseholdRecord {
 	}
 	h.Owners = slices.Clone(h.Owners)
 	slices.SortFunc(h.Owners, func(a, b OwnerRecord) int { return cmp.Compare(a.ID, b.ID) })
+	for i := range h.Owners {
+		h.Owners[i].Carried = h.Owners[i].Carried.canonical()
+	}
 	h.Accounts = slices.Clone(h.Accounts)
 	slices.SortFunc(h.Accounts, func(a, b AccountRecord) int { return cmp.Compare(a.ID, b.ID) })
 	for i := range h.Accounts {

@@ -27,6 +27,7 @@ const (
 	codeUnknownLot         market.Code = "UNKNOWN_LOT"          // a sale names a lot that no event bought
 	codeOversold           market.Code = "OVERSOLD"             // the events sell more than they bought
 	codeLotsDiffer         market.Code = "LOTS_DIFFER"          // positions that the events do not leave
+	codeBadCarried         market.Code = "BAD_CARRIED"          // losses carried in that the region or the events leave no room for
 	codeConflict           market.Code = "CONFLICT"             // the id is in the book with other content
 )
 
@@ -60,6 +61,9 @@ func (o *Opener) check(rules *region.Rules, h *HouseholdRecord) error {
 		return badRecord(codeNoAccounts, "household %s has no accounts", h.ID)
 	}
 	if err := checkOwners(h); err != nil {
+		return err
+	}
+	if err := checkCarried(rules, h); err != nil {
 		return err
 	}
 	for i := range h.Accounts {

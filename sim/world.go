@@ -275,6 +275,7 @@ func (w *World) Household(i int) pipeline.HouseholdRecord {
 	l := newLife(w, r, household(i))
 	l.live()
 	record := l.record()
+	w.carry(&record, i)
 	if r.chancePPM(w.settings.FaultsPPM) {
 		l.plant(&record)
 	}

@@ -102,7 +102,7 @@ func (db *DB) HouseholdAt(ctx context.Context, account portfolio.AccountID, day 
 // orders are of the present, and left out. It returns ErrNotFound, wrapped with the account.
 func (db *DB) HouseholdAsOf(ctx context.Context, account portfolio.AccountID, day market.Day) (pipeline.Loaded, error) {
 	return db.householdOf(ctx, account, day, func(l *loader) []loadStep {
-		return []loadStep{l.loadHouseholds, l.loadOwners, l.loadAccounts, l.loadBalances, l.loadWholeTaxBooks, l.cutEvents, l.loadLocks}
+		return []loadStep{l.loadHouseholds, l.loadOwners, l.loadCarried, l.loadAccounts, l.loadBalances, l.loadWholeTaxBooks, l.cutEvents, l.loadLocks}
 	})
 }
 

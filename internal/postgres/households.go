@@ -90,9 +90,9 @@ func pairs[K comparable, V any](ctx context.Context, tx pgx.Tx, name string, arg
 // openingRows are the rows of a batch of openings, by table, in the order of the columns of
 // openingTables.
 type openingRows struct {
-	known                                                                          time.Time
-	households, owners, accounts, faults, cash, positions, journal, history, books [][]any
-	exceptions                                                                     [5][]string
+	known                                                                                   time.Time
+	households, owners, carried, accounts, faults, cash, positions, journal, history, books [][]any
+	exceptions                                                                              [5][]string
 }
 
 // kindOpening is the kind of the journal rows that a household begins with.
@@ -103,6 +103,9 @@ func (r *openingRows) add(p *pipeline.Opening) error {
 	r.households = append(r.households, []any{h.ID, h.Region, h.RoutingKey, int64(0), p.Opened, p.SourceHash})
 	for _, o := range h.Owners {
 		r.owners = append(r.owners, []any{h.ID, o.ID, o.From, o.To})
+	}
+	for _, c := range p.Carried {
+		r.carried = append(r.carried, []any{h.ID, c.Owner, c.OfYear, c.EndOf, c.ST, c.LT})
 	}
 	for i := range h.Accounts {
 		if err := r.addAccount(p, i); err != nil {
@@ -151,6 +154,7 @@ func (r *openingRows) copy(ctx context.Context, tx pgx.Tx) error {
 	}{
 		{"household", []string{"id", "region", "routing_key", "book_version", "opened", "source_hash"}, r.households},
 		{"household_owner", []string{"household", "id", "since", "until"}, r.owners},
+		{"carried_loss", []string{"household", "owner", "of_year", "end_of", "st", "lt"}, r.carried},
 		{"account", []string{"id", "household", "owner", "type", "currency", "model", "policy", "opened"}, r.accounts},
 		{"planted_fault", []string{"household", "fault"}, r.faults},
 		{"cash", []string{"account", "currency", "household", "amount"}, r.cash},

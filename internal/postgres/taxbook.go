@@ -72,6 +72,19 @@ func (l *loader) loadHistories(ctx context.Context, tx pgx.Tx) error {
 	})
 }
 
+// loadCarried fills the losses that owners brought with them.
+func (l *loader) loadCarried(ctx context.Context, tx pgx.Tx) error {
+	carried := make([][]pipeline.CarriedLoss, len(l.ids))
+	var c pipeline.CarriedLoss
+	err := l.forEach(ctx, tx, scan{"CarriedLossesOf", nil, []any{&c.Owner, &c.OfYear, &c.EndOf, &c.ST, &c.LT}}, func(i int) {
+		carried[i] = append(carried[i], c)
+	})
+	for i := range carried {
+		l.households[i].Input.Brought = pipeline.Brought(carried[i])
+	}
+	return err
+}
+
 func appendHistory(events *[]region.Event, body []byte) error {
 	text, err := pipeline.Decompress(body)
 	if err != nil {

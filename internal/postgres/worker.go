@@ -66,7 +66,7 @@ type loadStep = func(context.Context, pgx.Tx) error
 // steps are all that a plan depends on, each after what it needs.
 func (l *loader) steps() []loadStep {
 	return []loadStep{
-		l.loadHouseholds, l.loadOwners, l.loadAccounts, l.loadCash, l.loadPositions, l.loadCheckpoints,
+		l.loadHouseholds, l.loadOwners, l.loadCarried, l.loadAccounts, l.loadCash, l.loadPositions, l.loadCheckpoints,
 		l.loadEvents, l.rebuildStale, l.loadLocks, l.loadOpenOrders, l.loadExceptions,
 	}
 }

@@ -12,6 +12,12 @@ SELECT id, region, routing_key, book_version FROM household WHERE id = ANY ($1) 
 -- name: OwnersOf
 SELECT household, id, since, until FROM household_owner WHERE household = ANY ($1) ORDER BY household, id;
 
+-- name: CarriedLossesOf
+SELECT household, owner, of_year, end_of, st, lt
+FROM carried_loss
+WHERE household = ANY ($1)
+ORDER BY household, owner, of_year;
+
 -- name: AccountsOf
 SELECT household, id, owner, type, currency, model, policy FROM account WHERE household = ANY ($1) ORDER BY household, id;
 
