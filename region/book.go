@@ -135,6 +135,8 @@ type Part struct {
 	Gain       money.Dec  `json:"gain"`
 	ReplacedBy string     `json:"replaced_by,omitempty"` // lot that replaces it
 	Lost       money.Dec  `json:"lost,omitzero"`
+
+	order int32 // of a part cut off part k: 2k + 1; see orderParts
 }
 
 // Term says whether a gain is short- or long-term; "" where the region makes no difference.

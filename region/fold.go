@@ -179,8 +179,9 @@ func Fold(r *Rules, s Scope, from Checkpoint, events []Event) (*Book, error) {
 	return foldBook(r, s, from, events, false)
 }
 
-// Trace is Fold from the beginning that remembers for After the pool that each event touched. Here
-// every split counts: an event that tells of one again is not a fact of a case.
+// Trace is Fold from the beginning, of a case: it remembers for After the pool that each event
+// touched. Here every split counts, since an event that tells of one again is not a fact of a case,
+// and shares are in units of the day on which they count, not of the trade day.
 func Trace(r *Rules, s Scope, events []Event) (*Book, error) {
 	return foldBook(r, s, Checkpoint{}, events, true)
 }
@@ -472,13 +473,14 @@ func (f *fold) splitBy(i int) bool {
 }
 
 // inState returns the shares of an event in units of the state. A trade from before a split that
-// counts only after it is scaled: its shares are in units of the trade day.
+// counts only after it is scaled: its shares are in units of the trade day. A case writes shares as
+// of the day on which they count, so there nothing is.
 func (f *fold) inState(e *Event, shares money.Rat) money.Rat {
 	if len(f.splits) == 0 {
 		return shares
 	}
 	at := f.factorOf(e.Symbol)
-	for i := len(f.splits) - 1; i >= 0; i-- {
+	for i := len(f.splits) - 1; !f.trace && i >= 0; i-- {
 		s := &f.splits[i]
 		if s.Day < e.Day {
 			break

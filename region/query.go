@@ -235,7 +235,7 @@ func (f *fold) since(i, stop int) money.Rat {
 	at := f.factorOf(e.Symbol)
 	for k := range f.splits {
 		s := &f.splits[k]
-		isTradedAfter := s.Day > e.Day || s.Day == e.Day && s.Seq > e.Seq
+		isTradedAfter := !f.trace && (s.Day > e.Day || s.Day == e.Day && s.Seq > e.Seq)
 		if (int(s.at) > i || isTradedAfter) && int(s.at) < stop && f.factorOf(s.Symbol) == at {
 			by = by.Mul(s.Ratio)
 		}

@@ -35,7 +35,7 @@ func TestTamperedBookIsCaught(t *testing.T) {
 		{"shares denied", "CA", "denied 9 shares", func(f *fold) { f.sales[0].DeniedShares = money.RatInt(9) }},
 		{"a lot that replaces twice", "US", "replaces 8 shares", func(f *fold) {
 			p := f.sales[0].Parts
-			p[0].ReplacedBy, p[0].Shares = p[len(p)-1].ReplacedBy, money.RatInt(5)
+			p[1].ReplacedBy, p[1].Shares = p[0].ReplacedBy, money.RatInt(5)
 		}},
 		{"a lot that nobody bought", "US", "never bought", func(f *fold) { f.sales[0].Parts[1].ReplacedBy = "nothing" }},
 	}

@@ -2,6 +2,7 @@ package region
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -109,18 +110,19 @@ func (c *Case) Book() (b *Book, err error) {
 	return b, nil
 }
 
-// firstIssue returns the first fact that does not fit, in the order of the transactions.
+// firstIssue returns the first fact that does not fit, in the order in which transactions count: by
+// settlement where the region counts so.
 func (c *Case) firstIssue(b *Book) *CaseError {
 	var first *CaseError
-	at := len(c.events)
+	var at *Event
 	for _, f := range b.folds {
-		for _, issue := range f.issues {
-			for i := range c.events[:at] {
-				if c.events[i].ID == issue.Event {
-					first, at = &CaseError{issue.Event, issue.Code, issueMessages[issue.Code]}, i
-					break
-				}
-			}
+		if len(f.issues) == 0 {
+			continue
+		}
+		issue := f.issues[0]
+		i := slices.IndexFunc(f.events, func(e *Event) bool { return e.ID == issue.Event })
+		if at == nil || c.rules.compareEvents(f.events[i], at) < 0 {
+			first, at = &CaseError{issue.Event, issue.Code, issueMessages[issue.Code]}, f.events[i]
 		}
 	}
 	return first

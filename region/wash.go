@@ -107,13 +107,17 @@ func (f *fold) matchLosses(i int, taken []int32) {
 	}
 }
 
+// smallestLoss is the loss from which shares are replaced. A basis that took over a denied loss is
+// rounded at the twelfth place, so a sale that breaks even may seem to lose a few units of that.
+var smallestLoss = money.MustParse("-0.000000001")
+
 // openLosses notes the parts of a sale at a loss.
 func (f *fold) openLosses(sale int32, taken []int32) {
 	s := &f.sales[sale]
 	by := f.factors[f.factorOf(s.Symbol)].by
 	for k := range s.Parts {
 		part := &s.Parts[k]
-		if part.Gross.Sign() >= 0 {
+		if part.Gross.Cmp(smallestLoss) > 0 {
 			continue
 		}
 		p := &f.lot.pieces[taken[k]]
@@ -233,6 +237,7 @@ func (f *fold) deniedPart(o *openLoss, shares money.Rat, denied money.Dec, lot s
 	part := &s.Parts[o.part]
 	cut := *part
 	if !shares.Equal(o.Shares) {
+		cut.order = 2*o.part + 1
 		cut.Shares = shares.Mul(o.factor)
 		cut.Cost = part.Cost.Share(shares, o.Shares)
 		cut.Gross = denied.Neg()
@@ -251,6 +256,27 @@ func (f *fold) deniedPart(o *openLoss, shares money.Rat, denied money.Dec, lot s
 		return
 	}
 	s.Parts = append(s.Parts, cut)
+	f.lot.isCut = true
+}
+
+// orderParts puts what was cut off a part for a replacement in front of the rest of it, the earliest
+// replacement first: the order in which a return lists them.
+func (f *fold) orderParts() {
+	for i := range f.sales {
+		parts := f.sales[i].Parts
+		if !slices.ContainsFunc(parts, func(p Part) bool { return p.order > 0 }) {
+			continue
+		}
+		for k := range parts {
+			if parts[k].order == 0 {
+				parts[k].order = 2*int32(k) + 2
+			}
+		}
+		slices.SortStableFunc(parts, func(a, b Part) int { return cmp.Compare(a.order, b.order) })
+		for k := range parts {
+			parts[k].order = 0
+		}
+	}
 }
 
 // coverLot lets a purchase give an oversold sale its shares; the sale keeps its own day.
@@ -388,9 +414,9 @@ func (f *fold) distributeLots(i int) {
 	}
 	held := s.Shares
 	amount := f.rules.distributed(e, f.today(s.factor, held))
-	y := f.year(e.Owner, f.days[i])
+	gain := func(amount money.Dec, term Term) { f.year(e.Owner, f.days[i]).add(amount, term) }
 	if e.Kind == CGDiv || e.Kind == RICG {
-		y.add(amount, Long)
+		gain(amount, Long)
 	}
 	if e.Kind == CGDiv {
 		f.addFlow(i, amount, money.Zero)
@@ -404,7 +430,7 @@ func (f *fold) distributeLots(i int) {
 		if e.Kind != ROC {
 			p.Basis = p.Basis.Add(part)
 		} else if p.Basis = p.Basis.Sub(part); p.Basis.Sign() < 0 {
-			y.add(p.Basis.Neg(), f.rules.term(p.Start, f.days[i]))
+			gain(p.Basis.Neg(), f.rules.term(p.Start, f.days[i]))
 			p.Basis = money.Zero
 		}
 	}
@@ -414,7 +440,7 @@ func (f *fold) distributeLots(i int) {
 	case e.Kind == RICG:
 		f.addFlow(i, amount, money.Zero) // a gain without shares to join
 	case amount.Sign() > 0: // on shares that are no longer held
-		y.add(amount, Short)
+		gain(amount, Short)
 		f.addFlow(i, given, money.Zero)
 	default:
 		f.addFlow(i, joined, money.Zero)
