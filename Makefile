@@ -32,8 +32,8 @@ check-long: check ## besides, what takes long: three brokers, DAYBREAK_LONG=1, 1
 test: ## all tests with the race detector, on PostgreSQL 18 and the in-process broker
 	DAYBREAK_TEST_PG=18 $(GO) test -race -timeout 20m ./...
 
-real: ## tests of databases and brokers again, on PostgreSQL 15 and a real Kafka
-	scripts/kafka.sh run 1 env DAYBREAK_TEST_PG=15 $(GO) test -count=1 -timeout 20m $(REAL)
+real: ## tests of databases and brokers again, on PostgreSQL 15, a real Kafka and a real registry of schemas
+	scripts/kafka.sh run 1 scripts/registry.sh run env DAYBREAK_TEST_PG=15 $(GO) test -count=1 -timeout 20m $(REAL)
 
 demo-check: build ## the demo of the built binary ends well
 	bin/daybreak demo

@@ -21,7 +21,8 @@ const (
 // FillCodec turns executions into bytes and back.
 type FillCodec interface {
 	Encode(e fills.Execution) ([]byte, error)
-	// Decode returns a *BadRecord where the bytes are no execution.
+	// Decode returns a *BadRecord where the bytes are no execution; any other error says that it
+	// cannot be told now, since the registry of schemas does not answer.
 	Decode(value []byte) (fills.Execution, error)
 }
 
@@ -68,8 +69,9 @@ type FillLoad struct {
 type FillBook interface {
 	// UpdateBook locks the households of incoming executions in order of id, loads what they can
 	// meet, calls decide once, and saves what it returns with the batch's offsets, all in one
-	// transaction. It returns ErrFenced where another owner has taken over a partition.
-	UpdateBook(ctx context.Context, incoming []Incoming, decide func(FillLoad) FillChanges) error
+	// transaction; nothing where decide fails. It returns ErrFenced where another owner has taken
+	// over a partition.
+	UpdateBook(ctx context.Context, incoming []Incoming, decide func(FillLoad) (FillChanges, error)) error
 }
 
 // Fills applies executions to the book: the Handler of TopicFills.
@@ -89,14 +91,19 @@ func NewFills(book FillBook, codec FillCodec, now func() time.Time, log *slog.Lo
 // saves all in one transaction. What cannot be read or posted is a dead letter of the same
 // transaction.
 func (f *Fills) Handle(ctx context.Context, b Batch) error {
-	incoming, dead := f.read(b)
-	err := f.book.UpdateBook(ctx, incoming, func(l FillLoad) FillChanges {
+	incoming, dead, err := f.read(b)
+	if err != nil {
+		return fmt.Errorf("read %d records: %w", len(b.Records), err)
+	}
+	err = f.book.UpdateBook(ctx, incoming, func(l FillLoad) (FillChanges, error) {
 		d := &fillDecision{batch: fresh(b), incoming: incoming, codec: f.codec, log: f.log}
 		d.changes.Now = f.now()
 		d.deadLetters(dead)
-		d.decide(l)
+		if err := d.decide(l); err != nil {
+			return FillChanges{}, err
+		}
 		d.changes.Batch = d.batch
-		return d.changes
+		return d.changes, nil
 	})
 	if err != nil && !errors.Is(err, ErrFenced) {
 		return fmt.Errorf("apply %d records: %w", len(b.Records), err)
@@ -106,7 +113,7 @@ func (f *Fills) Handle(ctx context.Context, b Batch) error {
 
 // read decodes the records of a batch; what cannot be read is a dead letter. A key that comes from
 // two households is a conflict: the book would take only one.
-func (f *Fills) read(b Batch) ([]Incoming, []DeadLetter) {
+func (f *Fills) read(b Batch) ([]Incoming, []DeadLetter, error) {
 	incoming := make([]Incoming, 0, len(b.Records))
 	var dead []DeadLetter
 	owner := make(map[string]portfolio.HouseholdID, len(b.Records))
@@ -118,8 +125,7 @@ func (f *Fills) read(b Batch) ([]Incoming, []DeadLetter) {
 			dead = append(dead, DeadLetter{Record: r, Reason: bad.Reason, Detail: bad.Detail})
 			continue
 		case err != nil:
-			dead = append(dead, DeadLetter{Record: r, Reason: "BAD_RECORD", Detail: err.Error()})
-			continue
+			return nil, nil, err
 		}
 		key := e.Key().String()
 		if first, known := owner[key]; known && first != e.Household {
@@ -130,7 +136,7 @@ func (f *Fills) read(b Batch) ([]Incoming, []DeadLetter) {
 		owner[key] = e.Household
 		incoming = append(incoming, Incoming{Execution: e, Record: r})
 	}
-	return incoming, dead
+	return incoming, dead, nil
 }
 
 // fresh returns the batch with spans of its own that count nothing yet: decide may run again.
@@ -153,8 +159,10 @@ type fillDecision struct {
 	held     map[string]Record // source of each stored held execution, by key
 }
 
-func (d *fillDecision) decide(l FillLoad) {
-	d.loadHeld(l)
+func (d *fillDecision) decide(l FillLoad) error {
+	if err := d.loadHeld(l); err != nil {
+		return err
+	}
 	sequences := map[portfolio.HouseholdID][]int{}
 	var order []portfolio.HouseholdID
 	for i, in := range d.incoming {
@@ -172,15 +180,20 @@ func (d *fillDecision) decide(l FillLoad) {
 		}
 		d.household(state, sequences[id])
 	}
+	return nil
 }
 
 // loadHeld enters stored held executions into the states of their households.
-func (d *fillDecision) loadHeld(l FillLoad) {
+func (d *fillDecision) loadHeld(l FillLoad) error {
 	d.held = map[string]Record{}
 	for _, r := range l.Held {
 		e, err := d.codec.Decode(r.Value)
-		if err != nil {
+		var bad *BadRecord
+		if errors.As(err, &bad) {
 			continue // it was read when it was held; verify lists what is held for too long
+		}
+		if err != nil {
+			return err
 		}
 		if s, known := l.States[e.Household]; known {
 			key := e.Key().String()
@@ -188,6 +201,7 @@ func (d *fillDecision) loadHeld(l FillLoad) {
 			s.Wait(fills.Waiting{Execution: e, Key: key, Content: e.Content(), WaitsFor: e.Refers().String()})
 		}
 	}
+	return nil
 }
 
 // household posts the executions of one household. A panic is our bug: what came for the household

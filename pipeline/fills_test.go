@@ -39,7 +39,7 @@ type memory struct {
 	fail  error
 }
 
-func (m *memory) UpdateBook(_ context.Context, _ []Incoming, decide func(FillLoad) FillChanges) error {
+func (m *memory) UpdateBook(_ context.Context, _ []Incoming, decide func(FillLoad) (FillChanges, error)) error {
 	rules, err := region.Load("US")
 	if err != nil {
 		return err
@@ -52,7 +52,9 @@ func (m *memory) UpdateBook(_ context.Context, _ []Incoming, decide func(FillLoa
 			Asked: money.FromInt(100), Progress: orders.NewProgress(money.FromInt(100)).Sent(money.FromInt(100))}
 		load.States[id] = s
 	}
-	m.saved = decide(load)
+	if m.saved, err = decide(load); err != nil {
+		return err
+	}
 	return m.fail
 }
 

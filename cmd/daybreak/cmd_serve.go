@@ -20,7 +20,8 @@ func newServeCmd(a *app) *cobra.Command {
 			"  fills      applies the executions of daybreak.fills to the book, exactly once\n" +
 			"  gateway    sends submitted orders to the brokerage\n" +
 			"  web        serves the pages\n" +
-			"  scheduler  starts each session's run half an hour before the open",
+			"  scheduler  starts each session's run half an hour before the open\n" +
+			"  registry   serves the schemas of the topics to producers, with the API of Confluent's registry",
 		Example: "  daybreak serve worker --data DIR\n" +
 			"  daybreak serve worker fills gateway --database-url postgres://… --brokers kafka-1:9092",
 		Args:      cobra.MinimumNArgs(1),
@@ -52,6 +53,7 @@ func newServeCmd(a *app) *cobra.Command {
 			return s.run(c.Context(), args)
 		},
 	}
+	c.Flags().String("registry-at", defaultSettings().RegistryAt, "address that the schema registry is served on")
 	c.Flags().BoolVar(&migrate, "migrate", false, "bring the database's schema to this build's version first")
 	c.Flags().StringVar(&instance, "instance", "", "fixed name of this process among its like: started again, it has its partitions back at once")
 	return c

@@ -38,6 +38,7 @@ func newUpCmd(a *app) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return a.up(c.Context(), o) },
 	}
 	c.Flags().String("http", defaultSettings().HTTP, "address that the pages are served on")
+	c.Flags().String("registry-at", defaultSettings().RegistryAt, "address that the schema registry is served on")
 	c.Flags().StringSliceVar(&o.roles, "roles", roles, "roles to play")
 	c.Flags().BoolVar(&o.noSample, "no-sample", false, "leave an empty book empty")
 	c.Flags().IntVar(&o.households, "households", sampleHouseholds, "households of the sample world")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -26,9 +27,10 @@ const (
 	roleGateway   = "gateway"
 	roleWeb       = "web"
 	roleScheduler = "scheduler"
+	roleRegistry  = "registry"
 )
 
-var roles = []string{roleWorker, roleFills, roleGateway, roleWeb, roleScheduler}
+var roles = []string{roleWorker, roleFills, roleGateway, roleWeb, roleScheduler, roleRegistry}
 
 // The consumer groups. Their names are part of the installation: lag tools know them.
 const (
@@ -48,6 +50,8 @@ type services struct {
 	where    *installation
 	db       *postgres.DB
 	producer *kafka.Producer
+	registry kafka.Registry
+	codec    pipeline.FillCodec
 	build    string
 	rules    string
 	clock    *clock
@@ -75,11 +79,27 @@ func (a *app) openServices(ctx context.Context, where *installation) (*services,
 		s.db.Close()
 		return nil, err
 	}
+	if err := s.openSchemas(ctx); err != nil {
+		s.db.Close()
+		return nil, err
+	}
 	if s.producer, err = kafka.NewProducer(where.Brokers); err != nil {
 		s.db.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// openSchemas has the registry know this build's schemas, and makes the codecs over it.
+func (s *services) openSchemas(ctx context.Context) (err error) {
+	if s.registry, err = s.app.registryOver(s.db); err != nil {
+		return err
+	}
+	if err := ensureSchemas(ctx, s.registry); err != nil {
+		return err
+	}
+	s.codec, err = kafka.NewFillCodec(ctx, s.registry)
+	return err
 }
 
 // Close gives up the connections.
@@ -112,7 +132,7 @@ func (s *services) role(name string) (func(context.Context) error, error) {
 	case roleWorker:
 		return s.consumer(pipeline.TopicWork, groupWorker, workBatchMax, pipeline.NewWorker(s.db, s.app.log)).Run, nil
 	case roleFills:
-		handler := pipeline.NewFills(s.db, kafka.FillCodec(), s.app.now, s.app.log)
+		handler := pipeline.NewFills(s.db, s.codec, s.app.now, s.app.log)
 		return s.consumer(pipeline.TopicFills, groupFills, fillsBatchMax, handler).Run, nil
 	case roleGateway:
 		return s.gateway, nil
@@ -124,6 +144,8 @@ func (s *services) role(name string) (func(context.Context) error, error) {
 			Now: s.clock.now, Stamp: s.app.now, Log: s.app.log,
 		}
 		return scheduler.Run, nil
+	case roleRegistry:
+		return s.serveRegistry, nil
 	}
 	return nil, usageError("unknown role %q: one of %s", name, strings.Join(roles, ", "))
 }
@@ -142,7 +164,7 @@ func (s *services) consumer(topic, group string, batchMax int, h pipeline.Handle
 // orders all day long; in any other one only while its exchange is open.
 func (s *services) gateway(ctx context.Context) error {
 	g := &pipeline.Gateway{
-		Book: s.db, Broker: broker.NewSimulated(s.producer, kafka.FillCodec(), broker.Settings{Seed: sampleSeed}),
+		Book: s.db, Broker: broker.NewSimulated(s.producer, s.codec, broker.Settings{Seed: sampleSeed}),
 		Limits: orders.DefaultLimits, IsOpen: s.isOpen, Log: s.app.log,
 	}
 	return g.Run(ctx)
@@ -181,6 +203,22 @@ func (s *services) web(ctx context.Context) error {
 		return s.ready(address.String())
 	})
 	return group.Wait()
+}
+
+// serveRegistry lets other teams' producers at the schemas of this installation. Where the settings
+// name another registry there is nothing to serve.
+func (s *services) serveRegistry(ctx context.Context) error {
+	r, isOurs := s.registry.(*kafka.EmbeddedRegistry)
+	if !isOurs {
+		<-ctx.Done()
+		return nil
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.app.settings.RegistryAt)
+	if err != nil {
+		return fmt.Errorf("the schema registry can't be served on %s, choose another address with --registry-at: %w", s.app.settings.RegistryAt, err)
+	}
+	fmt.Fprintf(s.app.errOut, "schema registry on http://%s\n", l.Addr())
+	return r.Serve(ctx, l, s.app.log)
 }
 
 // schedule is what the pages know of runs to come.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -32,6 +33,8 @@ type settings struct {
 	DatabaseURL string   `koanf:"database_url"` // any form that libpq takes
 	Brokers     []string `koanf:"brokers"`      // host:port of Kafka brokers
 	HTTP        string   `koanf:"http"`         // address that the pages are served on
+	Registry    string   `koanf:"registry"`     // URL of a schema registry; "": the one in the database
+	RegistryAt  string   `koanf:"registry_at"`  // address that the registry in the database is served on
 	Connections int      `koanf:"connections"`  // database connections of one process, at most
 	Log         string   `koanf:"log"`          // debug, info, warn or error
 	PGBin       string   `koanf:"pg_bin"`       // directory with the postgres and initdb to embed
@@ -41,7 +44,7 @@ type settings struct {
 
 // defaultSettings are the settings of a user who set nothing.
 func defaultSettings() settings {
-	return settings{Output: outputText, HTTP: "127.0.0.1:8080", Connections: 16, Log: "info"}
+	return settings{Output: outputText, HTTP: "127.0.0.1:8080", RegistryAt: "127.0.0.1:8081", Connections: 16, Log: "info"}
 }
 
 // withoutInstallation returns s with nothing that names an installation.
@@ -51,7 +54,7 @@ func (s settings) withoutInstallation() settings {
 }
 
 // settingKeys are the keys of settings that a file or the environment may set.
-var settingKeys = []string{"output", "data", "database_url", "brokers", "http", "connections", "log", "pg_bin"}
+var settingKeys = []string{"output", "data", "database_url", "brokers", "http", "registry", "registry_at", "connections", "log", "pg_bin"}
 
 // pgVariables are the variables of libpq that name a database; one of them is enough.
 var pgVariables = []string{"PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE"}
@@ -68,6 +71,7 @@ func addSettingFlags(flags *pflag.FlagSet) {
 	flags.String("data", "", "directory of an embedded installation")
 	flags.String("database-url", "", "a PostgreSQL database instead of the embedded one")
 	flags.StringSlice("brokers", nil, "Kafka brokers instead of the embedded one, host:port with commas between")
+	flags.String("registry", "", "URL of a schema registry with the API of Confluent's, instead of the one in the database")
 	flags.String("config", "", "file of settings in YAML")
 	flags.String("log", "info", "what to log on stderr: debug, info, warn or error")
 }
@@ -220,6 +224,12 @@ func (s settings) Validate() error {
 	}
 	if _, _, err := net.SplitHostPort(s.HTTP); err != nil {
 		faults = append(faults, fmt.Errorf("http is %q, want host:port", s.HTTP))
+	}
+	if _, _, err := net.SplitHostPort(s.RegistryAt); err != nil {
+		faults = append(faults, fmt.Errorf("registry-at is %q, want host:port", s.RegistryAt))
+	}
+	if u, err := url.Parse(s.Registry); s.Registry != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		faults = append(faults, fmt.Errorf("registry is %q, want http://… or https://…", s.Registry))
 	}
 	if s.Connections < 2 || s.Connections > connectionsMax {
 		faults = append(faults, fmt.Errorf("connections is %d, want 2 to %d", s.Connections, connectionsMax))

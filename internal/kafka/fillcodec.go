@@ -1,7 +1,7 @@
 package kafka
 
 import (
-	"encoding/binary"
+	"context"
 	"fmt"
 	"math/big"
 	"time"
@@ -9,7 +9,6 @@ import (
 
 	"github.com/twmb/avro"
 
-	"daybreak/deploy/kafka/schemas"
 	"daybreak/fills"
 	"daybreak/market"
 	"daybreak/money"
@@ -18,29 +17,28 @@ import (
 	"daybreak/portfolio"
 )
 
-// The Confluent wire format: a zero byte, the schema's id in four bytes, big endian, then Avro.
-const (
-	wireMagic  = 0
-	wireHeader = 5
-)
-
-// fillSchemaID is the id under which the embedded registry has the first schema of fills.
-const fillSchemaID = 1
-
-// recordMax bounds the bytes of one execution; a real one has about 300.
-const recordMax = 64 << 10
-
 // fillCodec writes and reads executions as Avro in the Confluent wire format.
 type fillCodec struct {
-	schema *avro.Schema
+	writer  writer
+	readers *readers
 }
 
-// fillSchema is the embedded schema. Decimals come as their bytes: they are turned into money.Dec
-// here, without a rational between.
-var fillSchema = avro.MustParse(schemas.Fill, avro.CustomType{LogicalType: "decimal"})
+// fillFile is the schema of topic daybreak.fills.
+const fillFile = "fill.avsc"
 
-// FillCodec returns the codec of executions, which is safe for concurrent use.
-func FillCodec() pipeline.FillCodec { return fillCodec{schema: fillSchema} }
+// fillSchema is the schema that executions are read by and written with.
+var fillSchema = avro.MustParse(mustSubject(fillFile).Schema, rawDecimals)
+
+// NewFillCodec returns the codec of executions, which is safe for concurrent use. It registers this
+// build's schema, whose id its records carry, and reads those of any other version that the registry
+// has.
+func NewFillCodec(ctx context.Context, r Registry) (pipeline.FillCodec, error) {
+	id, err := r.Register(ctx, mustSubject(fillFile))
+	if err != nil {
+		return nil, err
+	}
+	return fillCodec{writer: writer{fillSchema, id}, readers: newReaders(r, fillSchema)}, nil
+}
 
 // wireFill is fill.avsc in Go.
 type wireFill struct {
@@ -82,10 +80,7 @@ func (c fillCodec) Encode(e fills.Execution) ([]byte, error) {
 		day := int32(e.RefTradeDate)
 		w.RefTradeDate = &day
 	}
-	b := make([]byte, wireHeader, 320)
-	b[0] = wireMagic
-	binary.BigEndian.PutUint32(b[1:], fillSchemaID)
-	b, err := c.schema.AppendEncode(b, &w)
+	b, err := c.writer.appendRecord(&w)
 	if err != nil {
 		return nil, fmt.Errorf("execution %s: encode: %w", e.ExecID, err)
 	}
@@ -94,24 +89,13 @@ func (c fillCodec) Encode(e fills.Execution) ([]byte, error) {
 
 // Decode implements pipeline.FillCodec.
 func (c fillCodec) Decode(value []byte) (fills.Execution, error) {
-	switch {
-	case len(value) > recordMax:
-		return fills.Execution{}, bad("TOO_LARGE", "%d bytes, at most %d", len(value), recordMax)
-	case len(value) < wireHeader:
-		return fills.Execution{}, bad("TOO_SHORT", "%d bytes", len(value))
-	case value[0] != wireMagic:
-		return fills.Execution{}, bad("BAD_MAGIC", "first byte is %d", value[0])
-	}
-	if id := binary.BigEndian.Uint32(value[1:]); id != fillSchemaID {
-		return fills.Execution{}, bad("UNKNOWN_SCHEMA", "schema id %d", id)
+	r, body, err := c.readers.open(value)
+	if err != nil {
+		return fills.Execution{}, err
 	}
 	var w wireFill
-	rest, err := c.schema.Decode(value[wireHeader:], &w)
-	if err != nil {
-		return fills.Execution{}, bad("BAD_AVRO", "%v", err)
-	}
-	if len(rest) > 0 {
-		return fills.Execution{}, bad("BAD_AVRO", "%d bytes after the record", len(rest))
+	if err := r.decode(body, &w); err != nil {
+		return fills.Execution{}, err
 	}
 	return w.execution()
 }

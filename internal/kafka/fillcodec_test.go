@@ -32,11 +32,11 @@ func TestFillCodecRoundTrip(t *testing.T) {
 	plain := sampleFill()
 	plain.Type, plain.RefExecID, plain.RefTradeDate = fills.Trade, "", market.NoDay
 	for _, want := range []fills.Execution{sampleFill(), plain} {
-		b, err := FillCodec().Encode(want)
+		b, err := testCodec(t).Encode(want)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := FillCodec().Decode(b)
+		got, err := testCodec(t).Decode(b)
 		if err != nil || got != want {
 			t.Errorf("Decode(Encode(%+v)) = %+v, %v", want, got, err)
 		}
@@ -44,7 +44,7 @@ func TestFillCodecRoundTrip(t *testing.T) {
 }
 
 func TestFillCodecRefuses(t *testing.T) {
-	good, err := FillCodec().Encode(sampleFill())
+	good, err := testCodec(t).Encode(sampleFill())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestFillCodecRefuses(t *testing.T) {
 	encode := func(edit func(e *fills.Execution)) []byte {
 		e := sampleFill()
 		edit(&e)
-		b, err := FillCodec().Encode(e)
+		b, err := testCodec(t).Encode(e)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +76,7 @@ func TestFillCodecRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := FillCodec().Decode(tt.value)
+			_, err := testCodec(t).Decode(tt.value)
 			var bad *pipeline.BadRecord
 			if !errors.As(err, &bad) || bad.Reason != tt.want {
 				t.Errorf("Decode = %v, want %s", err, tt.want)
@@ -123,7 +123,8 @@ func TestDecimalBytes(t *testing.T) {
 
 // FuzzFillCodec checks that no bytes panic the decoder, and that what it reads it writes again.
 func FuzzFillCodec(f *testing.F) {
-	good, err := FillCodec().Encode(sampleFill())
+	codec := testCodec(f)
+	good, err := codec.Encode(sampleFill())
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -131,30 +132,31 @@ func FuzzFillCodec(f *testing.F) {
 	f.Add(good[:40])
 	f.Add([]byte{0, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, value []byte) {
-		e, err := FillCodec().Decode(value)
+		e, err := codec.Decode(value)
 		if err != nil {
 			if bad := (*pipeline.BadRecord)(nil); !errors.As(err, &bad) {
 				t.Fatalf("Decode(%x) = %v, want a BadRecord", value, err)
 			}
 			return
 		}
-		again, err := FillCodec().Encode(e)
+		again, err := codec.Encode(e)
 		if err != nil {
 			t.Fatalf("Encode(%+v) = %v", e, err)
 		}
-		if back, err := FillCodec().Decode(again); err != nil || back != e {
+		if back, err := codec.Decode(again); err != nil || back != e {
 			t.Fatalf("Decode(Encode(%+v)) = %+v, %v", e, back, err)
 		}
 	})
 }
 
 func BenchmarkFillCodecDecode(b *testing.B) {
-	value, err := FillCodec().Encode(sampleFill())
+	codec := testCodec(b)
+	value, err := codec.Encode(sampleFill())
 	if err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if _, err := FillCodec().Decode(value); err != nil {
+		if _, err := codec.Decode(value); err != nil {
 			b.Fatal(err)
 		}
 	}

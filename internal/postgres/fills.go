@@ -19,13 +19,16 @@ import (
 var _ pipeline.FillBook = (*DB)(nil)
 
 // UpdateBook implements pipeline.FillBook.
-func (db *DB) UpdateBook(ctx context.Context, incoming []pipeline.Incoming, decide func(pipeline.FillLoad) pipeline.FillChanges) error {
+func (db *DB) UpdateBook(ctx context.Context, incoming []pipeline.Incoming, decide func(pipeline.FillLoad) (pipeline.FillChanges, error)) error {
 	return db.inTx(ctx, func(tx pgx.Tx) error {
 		l := newFillLoader(incoming)
 		if err := l.load(ctx, tx); err != nil {
 			return err
 		}
-		changes := decide(l.out)
+		changes, err := decide(l.out)
+		if err != nil {
+			return err
+		}
 		if err := commitOffsets(ctx, tx, changes.Batch); err != nil {
 			return err
 		}

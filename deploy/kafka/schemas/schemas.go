@@ -2,9 +2,9 @@
 // same bytes.
 package schemas
 
-import _ "embed"
+import "embed"
 
-// Fill is the schema of topic daybreak.fills.
+// Files are schemas.yaml, the schemas that it names, and their versions under history/.
 //
-//go:embed fill.avsc
-var Fill string
+//go:embed schemas.yaml *.avsc history
+var Files embed.FS
