@@ -8,7 +8,7 @@ import (
 )
 
 // core are the pure packages, with what each may import: those to its left, but for the ledger,
-// which knows only money and the market, and the workflow engine, which knows nothing.
+// which knows only money and the market, and definitions of workflows, which know only money.
 var core = map[string][]string{
 	"money":     nil,
 	"market":    {"money"},
@@ -19,7 +19,7 @@ var core = map[string][]string{
 	"orders":    {"money", "market", "portfolio", "region", "tlh", "rebalance"},
 	"ledger":    {"money", "market"},
 	"fills":     {"money", "market", "portfolio", "region", "tlh", "rebalance", "orders", "ledger"},
-	"workflow":  nil,
+	"workflow":  {"money"},
 }
 
 // shell are the packages around the core. All of them may import the core, and what is named here.

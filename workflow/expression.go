@@ -1,0 +1,6 @@
+package workflow
+
+// Expression is a CEL expression, compiled.
+type Expression struct {
+	Text string
+}
