@@ -39,7 +39,7 @@ func TestCaseReadings(t *testing.T) {
 			tx("b", "2025-01-08", "buy", `"shares":"1","price":"6"`),
 			tx("t", "2025-01-09", "sell", `"shares":"1","amount":"33","commission":"20"`),
 			tx("c", "2025-01-10", "buy", `"shares":"1","price":"3"`),
-		}, []string{`"tx":"t"`, `"disallowed":"0"`, `"lots":`, `"lot":"c"`, `"holding_start":"2025-01-10"`}},
+		}, []string{`"tx":"t"`, `"disallowed":"0"`, `"lots":`, `"lot":"c"`, `"shares":"1"`}},
 		{"shares are those of the settlement day", "CA", []string{
 			tx("b", "2025-03-03", "buy", `"shares":"10","price":"30"`),
 			tx("s", "2025-03-06", "sell", `"settle":"2025-03-10","shares":"10","price":"20"`),
