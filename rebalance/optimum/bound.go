@@ -12,6 +12,7 @@ type bounder struct {
 	p     *problem
 	tick  []float64 // with whole shares, the value of one; else empty
 	mask  []uint8
+	piece []piece // of the node at hand
 	order []int32
 	cuts  []cut
 	buy   [1]cut
@@ -25,23 +26,32 @@ const boundAllowance = 1e-13
 // for each unit that t falls, down to the next cut.
 type cut struct{ t, cost, slope float64 }
 
-// tree returns the least bound over the open nodes: for each the dual function at the node's dual
-// point over the pieces that the node allows.
+// tree returns the least bound over the open nodes.
 func (v *bounder) tree(s *search, all []uint8, variant int32) float64 {
 	least := math.Inf(1)
-	dim := v.p.factors + v.p.rows
 	for k := range s.nodes {
-		n := &s.nodes[k]
-		if !n.isOpen || n.variant != variant {
-			continue
+		if n := &s.nodes[k]; n.isOpen && n.variant == variant {
+			least = min(least, v.node(s, k, all))
 		}
-		v.mask = append(v.mask[:0], all...)
-		for j := n; j.parent >= 0; j = &s.nodes[j.parent] {
-			v.mask[j.item] &= j.mask
-		}
-		least = min(least, v.at(s.duals[k*dim:(k+1)*dim], v.mask))
 	}
 	return least - boundAllowance
+}
+
+// node returns the dual function at the dual point of node k, over the pieces and ranges that it allows.
+func (v *bounder) node(s *search, k int, all []uint8) float64 {
+	dim := v.p.factors + v.p.rows
+	v.mask = append(v.mask[:0], all...)
+	v.piece = append(v.piece[:0], v.p.piece...)
+	if len(s.cuts) > 0 {
+		copy(v.piece, s.cuts)
+	}
+	for j := &s.nodes[k]; j.parent >= 0; j = &s.nodes[j.parent] {
+		v.mask[j.item] &= j.mask
+		for at := j.item * piecesMax; at < (j.item+1)*piecesMax; at++ {
+			v.piece[at].lo, v.piece[at].hi = max(v.piece[at].lo, j.lo), min(v.piece[at].hi, j.hi)
+		}
+	}
+	return v.at(s.duals[k*dim:(k+1)*dim], v.mask)
 }
 
 // at returns the dual function at one point: a lower bound of every solution within the mask.
@@ -78,10 +88,10 @@ func (v *bounder) item(i int, z []float64, mask uint8) float64 {
 	v.list(i, sell)
 	least := math.Inf(1)
 	for j := range piecesMax {
-		if mask>>j&1 == 0 {
+		in := v.piece[i*piecesMax+j]
+		if mask>>j&1 == 0 || in.lo > in.hi {
 			continue
 		}
-		in := p.piece[i*piecesMax+j]
 		if in.hi >= 0 {
 			v.buy[0] = cut{in.hi, buy * in.hi, -buy}
 			least = min(least, v.least(i, exposure, v.buy[:], piece{max(in.lo, 0), in.hi}))

@@ -10,7 +10,7 @@ const (
 	cutMost        = 0.7
 	noise          = 1e-15 // relative size of rounding in the dual value
 	climbStepsMax  = 200
-	multiplierStep = 1    // longest change of a multiplier in one step
+	multiplierStep = 1    // longest change of a multiplier in one step, at first
 	lengthLeast    = 1e-3 // a shorter step has met a kink
 	kinksMax       = 4
 	kinkLeast      = 1e-9 // jump of a gradient that counts as a kink
@@ -27,10 +27,14 @@ type climber struct {
 	curvature  []float64 // dim × dim, lower half, factors and mixed part as of omega and kappa below
 	omega      []float64
 	kappa      []float64
-	factor     []float64 // Cholesky factor of the same shape
+	factor     []float64 // Cholesky factor, of what is not held
+	right      []float64 // right side of the same system
+	normal     []float64
 	step       []float64
 	isHeld     []bool
+	free       []int     // rows that are not held
 	length     float64   // last one tried by advance, a share of the first
+	reach      float64   // longest change of a multiplier in the next step: doubled where one that long was right
 	kinks      []float64 // normals of the surfaces on which the gradient jumps, one after another
 	memory     [2]dualPoint
 	iterations int
@@ -55,7 +59,7 @@ func (c *climber) reset(p *problem) {
 	dim := p.factors + p.rows
 	c.curvature = resize(c.curvature, dim*dim)
 	c.factor = resize(c.factor, dim*dim)
-	c.step = resize(c.step, dim)
+	c.step, c.right, c.normal = resize(c.step, dim), resize(c.right, dim), resize(c.normal, dim)
 	c.isHeld = resize(c.isHeld, dim)
 	c.omega = resize(c.omega, p.items)
 	c.kappa = resize(c.kappa, p.items*p.rows)
@@ -76,6 +80,7 @@ func (c *climber) note() {
 func (c *climber) climb(mask []uint8, eps float64, until stop) bool {
 	p := c.p
 	p.evaluate(c.now, mask, eps)
+	c.reach = multiplierStep
 	for range until.steps {
 		c.note()
 		if c.now.hard >= until.cutoff {
@@ -142,41 +147,41 @@ func (c *climber) solveStep() {
 	c.solveFree()
 }
 
-// solveFree solves for the step with the held multipliers left as they are.
+// solveFree solves for the step with the held multipliers left as they are: their rows and columns
+// are left out.
 func (c *climber) solveFree() {
 	p, d := c.p, c.now
 	k, dim := p.factors, p.factors+p.rows
-	copy(c.factor, c.curvature)
-	copy(c.step, d.gradient)
+	c.free = c.free[:0]
+	for r := range p.rows {
+		if !c.isHeld[k+r] {
+			c.free = append(c.free, r)
+		}
+	}
+	n := k + len(c.free)
+	right := c.right[:n]
+	copy(right, d.gradient[:k])
 	for a := range k {
-		c.factor[a*dim+a] += 1 / (2 * p.aversion)
+		copy(c.factor[a*n:a*n+a+1], c.curvature[a*dim:a*dim+a+1])
+		c.factor[a*n+a] += 1 / (2 * p.aversion)
 	}
-	for r := range p.rows {
-		row := c.factor[(k+r)*dim : (k+r)*dim+dim]
-		for s := range r + 1 {
-			row[k+s] = d.rho[r*p.rows+s]
+	for a, r := range c.free {
+		row := c.factor[(k+a)*n : (k+a)*n+n]
+		copy(row[:k], c.curvature[(k+r)*dim:(k+r)*dim+k])
+		for b, s := range c.free[:a+1] {
+			row[k+b] = d.rho[r*p.rows+s]
 		}
-		row[k+r] += rowRidge
+		row[k+a] += rowRidge
+		right[k+a] = d.gradient[k+r]
 	}
-	c.addKinks()
-	for r := range p.rows {
-		if c.isHeld[k+r] {
-			c.hold(k + r)
-		}
+	c.addKinks(n)
+	cholesky(c.factor, n)
+	substitute(c.factor, n, right)
+	clear(c.step[k:])
+	copy(c.step, right[:k])
+	for a, r := range c.free {
+		c.step[k+r] = right[k+a]
 	}
-	cholesky(c.factor, dim)
-	substitute(c.factor, dim, c.step)
-}
-
-// hold makes row and column j of the system those of the unit matrix, with a right side of 0.
-func (c *climber) hold(j int) {
-	dim := c.p.factors + c.p.rows
-	clear(c.factor[j*dim : j*dim+j])
-	c.factor[j*dim+j] = 1
-	for a := j + 1; a < dim; a++ {
-		c.factor[a*dim+j] = 0
-	}
-	c.step[j] = 0
 }
 
 // advance moves along the step until the dual has risen enough. A step that is too long is cut
@@ -200,6 +205,9 @@ func (c *climber) advance(mask []uint8, eps float64) bool {
 		c.length = length / first
 		if e.soft >= d.soft+float64(riseMin*before)-float64(floor) && before > 0 {
 			c.now, c.next = e, d
+			if length == first && first < 1 {
+				c.reach *= 2
+			}
 			return before > floor/8 || c.p.residual(e) < c.p.residual(d)
 		}
 		for j, g := range e.gradient {
@@ -218,14 +226,14 @@ func (c *climber) advance(mask []uint8, eps float64) bool {
 	return false
 }
 
-// start is the part of the step, at most 1, that moves no multiplier by more than multiplierStep:
-// where a row meets no curvature, the ridge alone would send it far away.
+// start is the part of the step, at most 1, that moves no multiplier by more than the reach: where a
+// row meets no curvature, the ridge alone would send it far away.
 func (c *climber) start() float64 {
 	most := 0.0
 	for _, by := range c.step[c.p.factors:] {
 		most = max(most, math.Abs(by))
 	}
-	return min(1, multiplierStep/max(most, multiplierStep))
+	return c.reach / max(most, c.reach)
 }
 
 // inRange moves a multiplier that is out of its range, or all but at an end of it, to that end.
@@ -292,13 +300,17 @@ func (c *climber) probe(mask []uint8, eps float64) {
 	c.p.evaluate(c.next, mask, eps)
 }
 
-// addKinks adds the curvature of the surfaces that the climb has met.
-func (c *climber) addKinks() {
-	dim := len(c.step)
+// addKinks adds the curvature of the surfaces that the climb has met to the system of n unknowns that
+// leaves the held multipliers out.
+func (c *climber) addKinks(n int) {
+	k, dim := c.p.factors, len(c.step)
 	for at := 0; at < len(c.kinks); at += dim {
-		normal := c.kinks[at : at+dim]
+		normal := append(c.normal[:0], c.kinks[at:at+k]...)
+		for _, r := range c.free {
+			normal = append(normal, c.kinks[at+k+r])
+		}
 		for a, b := range normal {
-			axpy(b/kinkWidth, normal[:a+1], c.factor[a*dim:a*dim+a+1])
+			axpy(b/kinkWidth, normal[:a+1], c.factor[a*n:a*n+a+1])
 		}
 	}
 }

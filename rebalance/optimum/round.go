@@ -10,10 +10,10 @@ const (
 	sharePlaces = 4 // decimals of a tradable share
 	centPlaces  = 2 // decimals of a conversion
 	repairsMax  = 400
-	polishMax   = 3   // times that spare cash is spent
-	sweepsMax   = 8   // with whole shares, over all items
-	threeMax    = 24  // items up to which three at a time are tried, and changes of role
-	exchangeMax = 120 // items up to which pairs are tried: with more, one share matters too little
+	polishMax   = 3    // times that spare cash is spent
+	sweepsMax   = 8    // with whole shares, over all items
+	threeMax    = 24   // items up to which three at a time are tried, and changes of role
+	exchangeMax = 1024 // items up to which pairs are tried: their number grows with the square
 	gainLeast   = 1e-13
 	rowSlack    = 1e-12 // of a row that is checked in float64; cash is checked exactly
 )
@@ -35,6 +35,7 @@ type rounder struct {
 	weight    []float64 // by row, in an excess
 	soft      int       // rows at the end that may be passed at a price
 	short     []float64 // what cash must exceed its need by, in value: grows where rounding was too tight
+	pairs     pairing
 }
 
 // round sets the rounded trades nearest to the solution, then repairs rows that they break, then
@@ -43,15 +44,8 @@ type rounder struct {
 func (s *Solver) round() bool {
 	r := &s.rounder
 	s.setTicks()
-	for i, t := range s.search.best.trade {
-		n := int64(math.Round(t / r.tick[i]))
-		if -t >= r.whole[i]-float64(0.5e-6*r.tick[i]) && t < 0 {
-			n = r.low[i]
-		}
-		r.count[i] = min(max(n, r.low[i]), r.high[i])
-		if n = r.count[i]; !r.isAllowed(i, n) {
-			r.count[i] = r.next(i, n, sign(t))
-		}
+	if r.near(s.search.best.trade); s.whole.value < infinite {
+		copy(r.count, s.whole.count)
 	}
 	r.sum()
 	for range 4 {
@@ -70,6 +64,20 @@ func (s *Solver) round() bool {
 		}
 	}
 	return false
+}
+
+// near sets the counts nearest to trades that are allowed.
+func (r *rounder) near(trade []float64) {
+	for i, t := range trade {
+		n := int64(math.Round(t / r.tick[i]))
+		if -t >= r.whole[i]-float64(0.5e-6*r.tick[i]) && t < 0 {
+			n = r.low[i]
+		}
+		r.count[i] = min(max(n, r.low[i]), r.high[i])
+		if n = r.count[i]; !r.isAllowed(i, n) {
+			r.count[i] = r.next(i, n, sign(t))
+		}
+	}
 }
 
 func sign(t float64) int64 {
@@ -109,7 +117,7 @@ func (s *Solver) setTicks() {
 		}
 		r.mayRest[i], r.least[i] = p.mayRest(i, all[i]), 1
 		in := p.touching(i, lowest(s.search.best.piece[i]), all[i])
-		if b.a.WholeShares && p.items <= threeMax {
+		if b.a.WholeShares && p.items <= wholeMax {
 			in = p.span(i, all[i])
 			if i < len(b.u.Securities) {
 				r.least[i] = max(1, int64(math.Ceil(b.a.MinTrade.Float()/b.worth/r.tick[i]-1e-6)))
@@ -434,7 +442,7 @@ func (r *rounder) polish(isWhole bool) {
 		r.move(best, to)
 	}
 	for range sweepsMax {
-		if !isWhole || !r.sweep() && !r.exchange() && !r.exchangeThree() {
+		if !isWhole || !r.sweep() && !r.exchange() {
 			return
 		}
 	}
@@ -456,10 +464,7 @@ func (r *rounder) sweep() bool {
 
 // spend returns the count of item i that uses the spare cash of its currency.
 func (r *rounder) spend(i int) int64 {
-	p, k := r.p, 0
-	for k+1 < p.rows && p.buyRow[i*p.rows+k] <= 0 {
-		k++
-	}
+	p, k := r.p, r.cashRow(i)
 	per := p.buyRow[i*p.rows+k]
 	if r.count[i] < 0 {
 		per = -p.sellRow[i*p.rows+k]
@@ -473,87 +478,6 @@ func (r *rounder) spend(i int) int64 {
 		return min(n, 0)
 	}
 	return min(n, r.high[i])
-}
-
-// exchange moves each item by a tick together with the item that goes best with it, by a tick or by
-// all that the first leaves in cash, where that lowers the objective. It reports whether any did.
-func (r *rounder) exchange() bool {
-	if r.p.items > exchangeMax {
-		return false
-	}
-	moved := false
-	for i := range r.p.items {
-		r.around(i, func(ni int64) {
-			if ni != r.next(i, r.count[i], 1) && ni != r.next(i, r.count[i], -1) {
-				return // moved in the meantime
-			}
-			from, first := r.count[i], r.loss(i, ni)
-			r.move(i, ni)
-			if j, nj := r.partner(i, -first-gainLeast); j >= 0 {
-				r.move(j, nj)
-				moved = true
-			} else {
-				r.move(i, from)
-			}
-		})
-	}
-	return moved
-}
-
-// exchangeThree moves two items by a tick each together with the item that goes best with them,
-// where that lowers the objective: shares that are dear for the account need it. It reports whether
-// any did.
-func (r *rounder) exchangeThree() bool {
-	if r.p.items > threeMax {
-		return false
-	}
-	moved := false
-	for i := range r.p.items {
-		r.around(i, func(ni int64) {
-			for j := range i {
-				r.around(j, func(nj int64) {
-					moved = moved || r.tryThree(pair{i, j, ni, nj})
-				})
-			}
-		})
-	}
-	return moved
-}
-
-// tryThree moves a pair and its best partner where that lowers the objective.
-func (r *rounder) tryThree(m pair) bool {
-	wasI, wasJ := r.count[m.i], r.count[m.j]
-	loss := r.loss(m.i, m.ni)
-	r.move(m.i, m.ni)
-	loss += r.loss(m.j, m.nj)
-	r.move(m.j, m.nj)
-	if k, nk := r.partner(m.i, -loss-gainLeast); k >= 0 {
-		r.move(k, nk)
-		return true
-	}
-	r.move(m.j, wasJ)
-	r.move(m.i, wasI)
-	return false
-}
-
-// partner returns the move of an item other than i whose loss is least and below most; -1 for none.
-func (r *rounder) partner(i int, most float64) (best int, to int64) {
-	best = -1
-	try := func(j int, n int64) {
-		if c := r.loss(j, n); c < most && r.excess(j, n) == 0 {
-			best, to, most = j, n, c
-		}
-	}
-	for j := range r.p.items {
-		if j == i {
-			continue
-		}
-		r.around(j, func(n int64) { try(j, n) })
-		if n := r.spend(j); n != r.count[j] && r.isAllowed(j, n) {
-			try(j, n)
-		}
-	}
-	return best, to
 }
 
 // tradesOf writes the counts as exact trades. Sales take lots in the order of the solution.

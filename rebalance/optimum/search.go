@@ -28,6 +28,7 @@ type search struct {
 	duals     []float64 // nodes × dim
 	frontier  []int32   // open nodes of the run at hand
 	kept      []float64 // a dual point to come back to
+	cuts      []piece   // while nodes narrow pieces: the pieces of the whole problem
 	nodesUsed int
 	settled   float64 // least bound of the nodes that cannot be split further
 }
@@ -41,12 +42,14 @@ type incumbent struct {
 	piece []uint8
 }
 
-// node is a part of the search tree: the parent's problem with item kept to the pieces in mask.
-// An open node has no children; the open nodes under a root cover all that the root allows.
+// node is a part of the search tree: the parent's problem with item kept to the pieces in mask and its
+// trade to the range from lo to hi. An open node has no children; the open nodes under a root cover all
+// that the root allows.
 type node struct {
 	parent, item, variant int32
 	mask                  uint8
 	isOpen                bool
+	lo, hi                float64
 	bound                 float64
 }
 
@@ -57,6 +60,7 @@ func (s *search) reset(p *problem, lots int) {
 	s.mask, s.pattern = resize(s.mask, p.items), resize(s.pattern, p.items)
 	s.kept = resize(s.kept, dim)
 	s.nodesUsed = 0
+	s.cuts = s.cuts[:0]
 	s.clearTree()
 }
 
@@ -85,6 +89,14 @@ func (s *search) begin(idle float64) {
 	d.dual[p.factors] = idle
 }
 
+// clamp moves the multipliers of the dual point at hand into their ranges.
+func (s *search) clamp() {
+	for r, most := range s.p.cap {
+		m := &s.now.dual[s.p.factors+r]
+		*m = inRange(*m, most)
+	}
+}
+
 // run solves the problem over the pieces in all, from the dual point at hand, and returns a lower
 // bound. The best trades are kept where they beat those known.
 func (s *search) run(all []uint8, variant int32, o *Options) float64 {
@@ -93,13 +105,13 @@ func (s *search) run(all []uint8, variant int32, o *Options) float64 {
 	if isSingle(all) {
 		s.climb(all, 0, stop{gradientDone, unboundedValue, climbStepsMax})
 		s.consider(all)
-		s.push(node{parent: -1, item: -1, variant: variant, isOpen: true})
+		s.push(node{parent: -1, item: -1, variant: variant, isOpen: true, lo: -infinite, hi: infinite})
 		return s.highest.value
 	}
 	for _, eps := range smoothing {
 		s.climb(s.mask, eps, stop{gradientRough, math.Min(unboundedValue, s.best.value), climbStepsMax})
 	}
-	root := s.push(node{parent: -1, item: -1, variant: variant, isOpen: true})
+	root := s.push(node{parent: -1, item: -1, variant: variant, isOpen: true, lo: -infinite, hi: infinite})
 	s.improve()
 	s.frontier = append(s.frontier[:0], root)
 	return s.branch(all, o)
@@ -232,7 +244,7 @@ func (s *search) expand(k int32, all []uint8, aim float64) {
 		for _, eps := range smoothing[len(smoothing)-branchWidths:] {
 			s.climb(s.mask, eps, stop{gradientRough, s.best.value, climbStepsMax})
 		}
-		child := s.push(node{parent: k, item: int32(i), variant: s.nodes[k].variant, mask: m, isOpen: true})
+		child := s.push(node{parent: k, item: int32(i), variant: s.nodes[k].variant, mask: m, isOpen: true, lo: -infinite, hi: infinite})
 		if s.nodes[child].bound < s.best.value-aim {
 			s.improve()
 		}
@@ -256,8 +268,10 @@ func (s *search) settle(k int32) {
 // enterNode sets mask and dual point to those of node k and evaluates there.
 func (s *search) enterNode(k int32, all []uint8) {
 	copy(s.mask, all)
+	copy(s.p.piece, s.cuts)
 	for j := k; s.nodes[j].parent >= 0; j = s.nodes[j].parent {
-		s.mask[s.nodes[j].item] &= s.nodes[j].mask
+		n := &s.nodes[j]
+		s.mask[n.item] = n.cut(s.p.piece[n.item*piecesMax:(n.item+1)*piecesMax], s.mask[n.item])
 	}
 	copy(s.now.dual, s.nodeDual(k))
 	s.p.evaluate(s.now, s.mask, smoothing[len(smoothing)-1])

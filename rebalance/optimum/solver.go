@@ -12,6 +12,7 @@ type Solver struct {
 	book    book
 	p       problem
 	search  search
+	whole   whole
 	spare   incumbent // what is known while the fixed roles are solved
 	rounder rounder
 	bounder bounder
@@ -32,8 +33,14 @@ func (s *Solver) Solve(u *Universe, a *Account, o *Options) (*Plan, error) {
 	s.bounder.p = p
 	s.setGrid()
 	s.search.reset(p, len(a.Lots))
+	s.whole.reset(p, a.WholeShares && p.items <= wholeMax)
 	s.search.begin(o.IdleCash)
 	bound := s.solveVariants()
+	if s.whole.value < infinite {
+		p.reprice(s.whole.dual[p.factors:])
+	} else {
+		p.reprice(s.search.best.dual[p.factors:])
+	}
 	if math.IsInf(s.search.best.value, 1) {
 		return nil, s.infeasible()
 	}
@@ -54,17 +61,26 @@ func (s *Solver) solveVariants() float64 {
 	least := infinite
 	var winner variant
 	for k, v := range s.book.variants(&s.p) {
-		before := s.search.best.value
+		before := s.known()
 		s.book.enter(&s.p, v, spent)
-		s.search.begin(s.book.o.IdleCash)
+		if k > 0 {
+			s.search.clamp()
+		}
 		least = min(least, s.solveVariant(int32(k)))
-		if s.search.best.value < before {
+		if s.known() < before {
 			winner = v
 		}
 	}
 	s.book.enter(&s.p, winner, spent)
-	s.p.reprice(s.search.best.dual[s.p.factors:])
 	return least
+}
+
+// known is the objective of the best trades so far: of whole shares where they are searched.
+func (s *Solver) known() float64 {
+	if s.whole.isOn {
+		return s.whole.value
+	}
+	return s.search.best.value
 }
 
 // solveVariant adds the solutions of the problem at hand to those of the plan and returns the
@@ -91,6 +107,9 @@ func (s *Solver) solveVariant(k int32) float64 {
 			return fixed.Bound
 		}
 	} else {
+		if !fixed.IsFeasible { // the dual has gone far away
+			search.begin(o.IdleCash)
+		}
 		search.clearTree()
 		search.run(all, k, o)
 	}
@@ -109,7 +128,12 @@ func (s *Solver) certified(all []uint8, k int32) float64 {
 	if s.book.a.WholeShares {
 		v.tick = s.rounder.tick
 	}
-	bound := v.tree(&s.search, all, k)
+	bound := 0.0
+	if s.whole.isOn && !math.IsInf(s.search.best.value, 1) {
+		bound = s.branchWhole(all, k)
+	} else {
+		bound = v.tree(&s.search, all, k)
+	}
 	v.tick = v.tick[:0]
 	return bound
 }
