@@ -15,6 +15,7 @@ const (
 	TopicWork        = "daybreak.work"
 	TopicFills       = "daybreak.fills"
 	TopicDeadLetters = "daybreak.fills.dlq"
+	TopicEvents      = "daybreak.events"
 )
 
 // HeaderRoutingKey is the header that carries the routing key a record's partition comes from.

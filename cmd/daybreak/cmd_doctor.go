@@ -193,18 +193,16 @@ func checkBrokers(ctx context.Context, brokers []string) finding {
 	if err != nil {
 		return fault("brokers", err, "")
 	}
-	states, err := kafka.CheckTopics(ctx, brokers, topics)
+	drifts, err := kafka.PlanTopics(ctx, brokers, topics)
 	if err != nil {
 		return fault("brokers", err, "")
 	}
 	var faults []string
-	for _, s := range states {
-		if s.Have != s.Want {
-			faults = append(faults, fmt.Sprintf("%s has %d partitions, not %d", s.Name, s.Have, s.Want))
-		}
+	for _, d := range drifts {
+		faults = append(faults, d.String())
 	}
 	if faults != nil {
-		return result("brokers", false, strings.Join(faults, "; "), "`daybreak up` creates missing topics; other partition counts need other brokers")
+		return result("brokers", false, strings.Join(faults, "; "), "`daybreak topics plan` says more, `daybreak topics apply` changes what may be changed")
 	}
-	return result("brokers", true, fmt.Sprintf("%s, %d topics as they must be", strings.Join(brokers, ","), len(states)), "")
+	return result("brokers", true, fmt.Sprintf("%s, %d topics as they must be", strings.Join(brokers, ","), len(topics)), "")
 }

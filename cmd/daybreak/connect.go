@@ -86,7 +86,7 @@ func (a *app) startEmbedded(ctx context.Context, dir string) (*installation, err
 func (a *app) setUp(ctx context.Context, place *installation) error {
 	err := postgres.Migrate(ctx, place.DSN)
 	if err == nil && len(place.Brokers) > 0 {
-		err = a.ensureTopics(ctx, place.Brokers)
+		err = a.setUpTopics(ctx, place)
 	}
 	if err == nil && place.servers != nil {
 		err = place.servers.Publish("")
@@ -97,14 +97,34 @@ func (a *app) setUp(ctx context.Context, place *installation) error {
 	return nil
 }
 
+// setUpTopics applies the file of topics to a broker of our own. Brokers of others get the topics that
+// are missing, and stay as they are.
+func (a *app) setUpTopics(ctx context.Context, place *installation) error {
+	if place.servers == nil {
+		return a.ensureTopics(ctx, place.Brokers)
+	}
+	topics, err := kafka.Topics()
+	if err != nil {
+		return err
+	}
+	done, err := kafka.ApplyTopics(ctx, place.Brokers, topics, false)
+	return a.topicsChanged(done, err)
+}
+
+// ensureTopics creates the topics that are missing. It refuses a cluster whose topics are not as they
+// must be.
 func (a *app) ensureTopics(ctx context.Context, brokers []string) error {
 	topics, err := kafka.Topics()
 	if err != nil {
 		return err
 	}
-	created, err := kafka.EnsureTopics(ctx, brokers, topics)
-	if len(created) > 0 {
-		a.log.Debug("topics created", "topics", created)
+	done, err := kafka.EnsureTopics(ctx, brokers, topics)
+	return a.topicsChanged(done, err)
+}
+
+func (a *app) topicsChanged(done []kafka.Drift, err error) error {
+	if len(done) > 0 {
+		a.log.Debug("topics changed", "changes", done)
 	}
 	if errors.Is(err, kafka.ErrTopicsDiffer) {
 		return exitWith(exitConflict, err)

@@ -167,6 +167,7 @@ func newRootCmd(a *app) *cobra.Command {
 		newKillCmd(a),
 		newExceptionCmd(a),
 		newVerifyCmd(a),
+		newTopicsCmd(a),
 		newSchemasCmd(a),
 		newBenchCmd(),
 		newDoctorCmd(a),

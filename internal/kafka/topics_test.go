@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -35,8 +36,8 @@ func testTopics(t *testing.T, brokers []string) []Topic {
 		t.Fatal(err)
 	}
 	topics := []Topic{
-		{Name: t.Name() + ".kept", Partitions: 3, Config: map[string]string{"retention.ms": "-1"}},
-		{Name: t.Name() + ".compacted", Partitions: 2, Config: map[string]string{"cleanup.policy": "compact"}},
+		{Name: "test." + t.Name() + ".kept", Partitions: 3, Config: map[string]string{"retention.ms": "-1"}},
+		{Name: "test." + t.Name() + ".compacted", Partitions: 2, Config: map[string]string{"cleanup.policy": "compact"}},
 	}
 	t.Cleanup(func() {
 		kadm.NewClient(client).DeleteTopics(context.WithoutCancel(t.Context()), topics[0].Name, topics[1].Name)
@@ -45,24 +46,142 @@ func testTopics(t *testing.T, brokers []string) []Topic {
 	return topics
 }
 
-func TestEnsureTopics(t *testing.T) {
+// settings returns what a plan says, a line a difference.
+func settingsOf(drifts []Drift) string {
+	var lines []string
+	for _, d := range drifts {
+		lines = append(lines, fmt.Sprintf("%s %s %s %s>%s", d.Action, d.Topic[strings.LastIndexByte(d.Topic, '.')+1:], d.Setting, d.Have, d.Want))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// planOf returns the plan for the topics of a test, without what others have on the same brokers.
+func planOf(t *testing.T, brokers []string, topics []Topic) string {
+	t.Helper()
+	drifts, err := PlanTopics(t.Context(), brokers, topics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return settingsOf(slices.DeleteFunc(drifts, func(d Drift) bool { return d.Action == ActionDelete && !strings.Contains(d.Topic, t.Name()) }))
+}
+
+func TestTopicsAreMadeOnce(t *testing.T) {
 	t.Parallel()
 	brokers := testBrokers(t)
 	topics := testTopics(t, brokers)
-	created, err := EnsureTopics(t.Context(), brokers, topics)
-	if want := []string{topics[0].Name, topics[1].Name}; err != nil || !slices.Equal(created, want) {
-		t.Fatalf("EnsureTopics(nothing there) = %v, %v, want %v", created, err, want)
+	if got, want := planOf(t, brokers, topics), "create kept topic >3 partitions\ncreate compacted topic >2 partitions"; got != want {
+		t.Errorf("PlanTopics(nothing there) = %s, want %s", got, want)
 	}
-	if created, err := EnsureTopics(t.Context(), brokers, topics); err != nil || len(created) != 0 {
-		t.Errorf("EnsureTopics(all there) = %v, %v, want none", created, err)
+	done, err := EnsureTopics(t.Context(), brokers, topics)
+	if err != nil || len(done) != 2 {
+		t.Fatalf("EnsureTopics(nothing there) = %v, %v, want both created", done, err)
 	}
-	states, err := CheckTopics(t.Context(), brokers, topics)
-	want := []TopicState{{topics[0].Name, 3, 3}, {topics[1].Name, 2, 2}}
-	if err != nil || !slices.Equal(states, want) {
-		t.Errorf("CheckTopics = %v, %v, want %v", states, err, want)
+	for name, change := range map[string]func() ([]Drift, error){
+		"EnsureTopics": func() ([]Drift, error) { return EnsureTopics(t.Context(), brokers, topics) },
+		"ApplyTopics":  func() ([]Drift, error) { return ApplyTopics(t.Context(), brokers, topics, false) },
+	} {
+		if done, err := change(); err != nil || len(done) != 0 {
+			t.Errorf("%s(all there) = %v, %v, want nothing done", name, done, err)
+		}
+	}
+	if got := planOf(t, brokers, topics); got != "" {
+		t.Errorf("PlanTopics(all there) = %s, want nothing", got)
 	}
 	configOf(t, brokers, topics[0].Name, "retention.ms", "-1")
 	configOf(t, brokers, topics[1].Name, "cleanup.policy", "compact")
+}
+
+// alter sets a setting of a topic by hand.
+func alter(t *testing.T, brokers []string, topic, key, value string) {
+	t.Helper()
+	err := withAdmin(t.Context(), brokers, func(admin *kadm.Client) error {
+		_, err := admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: key, Value: &value}}, topic)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDriftIsShownRefusedAndMended(t *testing.T) {
+	t.Parallel()
+	brokers := testBrokers(t)
+	topics := testTopics(t, brokers)
+	if _, err := EnsureTopics(t.Context(), brokers, topics); err != nil {
+		t.Fatal(err)
+	}
+	kept, compacted := topics[0].Name, topics[1].Name
+	alter(t, brokers, kept, "retention.ms", "1000")
+	alter(t, brokers, kept, "segment.ms", "60000")
+	alter(t, brokers, compacted, "cleanup.policy", "delete")
+	want := "alter kept retention.ms 1000>-1\nalter kept segment.ms 60000>\nalter compacted cleanup.policy delete>compact"
+	if got := planOf(t, brokers, topics); got != want {
+		t.Errorf("PlanTopics(changed by hand) = %s, want %s", got, want)
+	}
+	done, err := EnsureTopics(t.Context(), brokers, topics)
+	if !errors.Is(err, ErrTopicsDiffer) || len(done) != 0 {
+		t.Errorf("EnsureTopics(changed by hand) = %v, %v, want ErrTopicsDiffer", done, err)
+	}
+	for _, part := range []string{"topic " + kept + ": retention.ms is 1000, want -1", "segment.ms is 60000, want not set", "`daybreak topics plan`"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("EnsureTopics(changed by hand) = %v, want it to say %q", err, part)
+		}
+	}
+	if done, err := ApplyTopics(t.Context(), brokers, topics, false); err != nil || settingsOf(done) != want {
+		t.Errorf("ApplyTopics(changed by hand) = %s, %v, want %s", settingsOf(done), err, want)
+	}
+	if got := planOf(t, brokers, topics); got != "" {
+		t.Errorf("PlanTopics(mended) = %s, want nothing", got)
+	}
+}
+
+func TestMoreReplicasInSyncAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	two := "2"
+	config := []kadm.Config{{Key: "min.insync.replicas", Value: &two}}
+	if got := (Topic{Name: "a"}).configDrifts(config, 2); len(got) != 0 {
+		t.Errorf("configDrifts(2 in sync, 1 needed) = %v, want none", got)
+	}
+	if got, want := settingsOf((Topic{Name: "a"}).configDrifts(config, 4)), "alter a min.insync.replicas 2>3"; got != want {
+		t.Errorf("configDrifts(2 in sync, 3 needed) = %s, want %s", got, want)
+	}
+	detail := kadm.TopicDetail{Partitions: kadm.PartitionDetails{0: {Replicas: []int32{1}}}}
+	if got, want := settingsOf((Topic{Name: "a", Partitions: 1}).shapeDrifts(detail, 3)), "refuse a replication 1>3"; got != want {
+		t.Errorf("shapeDrifts(1 replica on 3 brokers) = %s, want %s", got, want)
+	}
+	if got := (Topic{Name: "a", Partitions: 1, Replication: 1}).shapeDrifts(detail, 3); len(got) != 0 {
+		t.Errorf("shapeDrifts(1 replica, 1 wanted) = %v, want none", got)
+	}
+}
+
+func TestStrangersAreDeletedOnlyWhereAllowed(t *testing.T) {
+	t.Parallel()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "daybreak.old", "other.old"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	brokers := cluster.ListenAddrs()
+	topics := []Topic{{Name: "daybreak.new", Partitions: 1}}
+	if done, err := ApplyTopics(t.Context(), brokers, topics, false); err != nil || settingsOf(done) != "create new topic >1 partitions" {
+		t.Errorf("ApplyTopics = %s, %v, want the new one made alone", settingsOf(done), err)
+	}
+	if got := planOf(t, brokers, topics); got != "" {
+		t.Errorf("PlanTopics = %s, want only what planOf leaves out", got)
+	}
+	if done, err := ApplyTopics(t.Context(), brokers, topics, true); err != nil || settingsOf(done) != "delete old topic 1 partitions>" {
+		t.Errorf("ApplyTopics(delete) = %s, %v, want daybreak.old deleted", settingsOf(done), err)
+	}
+	err = withAdmin(t.Context(), brokers, func(admin *kadm.Client) error {
+		found, err := admin.ListTopics(t.Context())
+		if names := found.Names(); !slices.Equal(names, []string{"daybreak.new", "other.old"}) {
+			t.Errorf("topics are %v, want daybreak.new and other.old", names)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 func configOf(t *testing.T, brokers []string, topic, key, want string) {
@@ -95,13 +214,16 @@ func TestOtherPartitionsAreRefused(t *testing.T) {
 	if _, err := EnsureTopics(t.Context(), brokers, topics[:1]); err != nil {
 		t.Fatal(err)
 	}
-	wanted := []Topic{{Name: topics[0].Name, Partitions: 4}, topics[1]}
+	wanted := []Topic{{Name: topics[0].Name, Partitions: 4}, topics[1]} // and another retention
 	created, err := EnsureTopics(t.Context(), brokers, wanted)
-	if !errors.Is(err, ErrTopicsDiffer) || !strings.Contains(err.Error(), topics[0].Name+" has 3 partitions, want 4") {
+	if !errors.Is(err, ErrTopicsDiffer) || !strings.Contains(err.Error(), topics[0].Name+": partitions is 3, want 4") {
 		t.Errorf("EnsureTopics(4 wanted, 3 there) = %v, want ErrTopicsDiffer", err)
 	}
 	if len(created) != 0 {
 		t.Errorf("EnsureTopics(4 wanted, 3 there) created %v, want none", created)
+	}
+	if done, err := ApplyTopics(t.Context(), brokers, wanted, false); !errors.Is(err, ErrTopicsDiffer) || len(done) != 2 {
+		t.Errorf("ApplyTopics(4 wanted, 3 there) = %v, %v, want the rest done and ErrTopicsDiffer", done, err)
 	}
 }
 
@@ -135,10 +257,11 @@ func TestParseTopicsRefuses(t *testing.T) {
 		"a name twice":      "kind: Topics\nspec: [{name: a, partitions: 1}, {name: a, partitions: 1}]",
 		"no partitions":     "kind: Topics\nspec: [{name: a, partitions: 0}]",
 		"too many":          "kind: Topics\nspec: [{name: a, partitions: 201}]",
+		"fills that end":    "kind: Topics\nspec: [{name: daybreak.fills, partitions: 1, config: {retention.ms: \"1000\"}}]",
 		"what is no number": "kind: Topics\nspec: [{name: a, partitions: x}]",
 	} {
-		if got, err := parseTopics([]byte(text)); err == nil {
-			t.Errorf("parseTopics(%s) = %v, want an error", name, got)
+		if got, err := ParseTopics([]byte(text)); err == nil {
+			t.Errorf("ParseTopics(%s) = %v, want an error", name, got)
 		}
 	}
 }
