@@ -18,21 +18,22 @@ import (
 
 // DecidedAccount is what a run decided for one account, in the form that a replay compares.
 type DecidedAccount struct {
-	Outcome       string             `json:"outcome"`
-	Reason        string             `json:"reason"`
-	Detail        string             `json:"detail,omitempty"` // of a parked household
-	Numbers       map[string]string  `json:"numbers"`
-	Currency      market.Currency    `json:"currency,omitempty"`
-	Value         money.Dec          `json:"value"`
-	CashBefore    money.Dec          `json:"cash_before"`
-	CashAfter     money.Dec          `json:"cash_after"`
-	DriftBefore   money.Dec          `json:"drift_before"`
-	DriftAfter    money.Dec          `json:"drift_after"`
-	Harvested     money.Dec          `json:"harvested"`
-	DeniedAvoided money.Dec          `json:"denied_avoided"`
-	TaxValue      money.Dec          `json:"tax_value"`
-	Skipped       []rebalance.Reason `json:"skipped"`
-	Orders        []orders.Export    `json:"orders"` // by id
+	Outcome       string                 `json:"outcome"`
+	Reason        string                 `json:"reason"`
+	Detail        string                 `json:"detail,omitempty"` // of a parked household
+	Numbers       map[string]string      `json:"numbers"`
+	Currency      market.Currency        `json:"currency,omitempty"`
+	Value         money.Dec              `json:"value"`
+	CashBefore    money.Dec              `json:"cash_before"`
+	CashAfter     money.Dec              `json:"cash_after"`
+	DriftBefore   money.Dec              `json:"drift_before"`
+	DriftAfter    money.Dec              `json:"drift_after"`
+	Harvested     money.Dec              `json:"harvested"`
+	DeniedAvoided money.Dec              `json:"denied_avoided"`
+	TaxValue      money.Dec              `json:"tax_value"`
+	Skipped       []rebalance.Reason     `json:"skipped"`
+	Certificate   *rebalance.Certificate `json:"certificate,omitempty"`
+	Orders        []orders.Export        `json:"orders"` // by id
 }
 
 // Recorded is all that was kept of one account's decision in a run.
@@ -42,6 +43,7 @@ type Recorded struct {
 	Account   portfolio.AccountID
 	Input     []byte // zstd of the JSON of Loaded
 	Market    StoredMarket
+	Risk      StoredMarket // with an empty hash where the run pinned none
 	Record    DecidedAccount
 }
 
@@ -140,6 +142,11 @@ func decideAgain(recorded Recorded, settings []Setting) (DecidedAccount, error) 
 	if err != nil {
 		return DecidedAccount{}, err
 	}
+	if recorded.Risk.Hash != "" {
+		if l.Input.Risk, err = LoadRisk(recorded.Risk); err != nil {
+			return DecidedAccount{}, err
+		}
+	}
 	d, err := Decide(recorded.Run, l, snapshot)
 	if err != nil {
 		return DecidedAccount{}, err
@@ -154,7 +161,11 @@ func set(in *rebalance.Input, account portfolio.AccountID, settings []Setting) e
 			continue
 		}
 		for _, s := range settings {
-			if err := a.Policy.Set(s.Key, s.Value); err != nil {
+			if slices.Contains(portfolio.PolicyKeys(), s.Key) || !slices.Contains(rebalance.SettingKeys(), s.Key) {
+				if err := a.Policy.Set(s.Key, s.Value); err != nil {
+					return fmt.Errorf("%w: %w", ErrSetting, err)
+				}
+			} else if err := in.Settings.Set(s.Key, s.Value); err != nil {
 				return fmt.Errorf("%w: %w", ErrSetting, err)
 			}
 		}
@@ -171,7 +182,7 @@ func RecordOf(d Decision, account portfolio.AccountID) DecidedAccount {
 				Outcome: string(a.Outcome), Reason: a.Reason.Code, Numbers: a.Reason.Numbers, Currency: a.Currency,
 				Value: a.Value, CashBefore: a.CashBefore, CashAfter: a.CashAfter, DriftBefore: a.DriftBefore,
 				DriftAfter: a.DriftAfter, Harvested: a.Harvested, DeniedAvoided: a.DeniedAvoided, TaxValue: a.TaxValue,
-				Skipped: a.Skipped,
+				Skipped: a.Skipped, Certificate: a.Certificate,
 			}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"daybreak/market"
 	"daybreak/portfolio"
+	"daybreak/rebalance"
 )
 
 // Workflow names the definition that the morning run follows.
@@ -45,19 +46,21 @@ var (
 
 // Run is one morning run: it pins the market, the build and the rules that its decisions use.
 type Run struct {
-	ID         string     `json:"run"` // DATE.N
-	Session    market.Day `json:"date"`
-	Number     int        `json:"number"`
-	State      RunState   `json:"state"`
-	Workflow   string     `json:"workflow"`
-	Build      string     `json:"build"`
-	Rules      string     `json:"rules"`
-	Market     string     `json:"market"` // hash of the market snapshot
-	Where      string     `json:"where,omitempty"`
-	Maker      string     `json:"maker"`
-	Households int        `json:"households"`
-	Started    time.Time  `json:"started"`
-	Finished   *time.Time `json:"finished,omitempty"`
+	ID         string             `json:"run"` // DATE.N
+	Session    market.Day         `json:"date"`
+	Number     int                `json:"number"`
+	State      RunState           `json:"state"`
+	Workflow   string             `json:"workflow"`
+	Build      string             `json:"build"`
+	Rules      string             `json:"rules"`
+	Market     string             `json:"market"` // hash of the market snapshot
+	Where      string             `json:"where,omitempty"`
+	Maker      string             `json:"maker"`
+	Households int                `json:"households"`
+	Started    time.Time          `json:"started"`
+	Finished   *time.Time         `json:"finished,omitempty"`
+	Risk       string             `json:"risk,omitempty"` // hash of the risk models
+	Settings   rebalance.Settings `json:"settings,omitzero"`
 }
 
 // HouseholdRef is what is needed to send a household's record, and to choose households.
@@ -71,19 +74,26 @@ type HouseholdRef struct {
 // RunRequest asks for the run of a session. Chosen reports whether a household takes part; nil
 // takes all.
 type RunRequest struct {
-	Session market.Day
-	Where   string // the filter's text, for the record
-	Chosen  func(HouseholdRef) (bool, error)
-	Maker   string
-	Build   string
-	Rules   string
-	Now     time.Time
+	Session  market.Day
+	Where    string // the filter's text, for the record
+	Chosen   func(HouseholdRef) (bool, error)
+	Maker    string
+	Build    string
+	Rules    string
+	Now      time.Time
+	Settings rebalance.Settings // parameters that differ from their defaults
 }
 
 // Runs keeps runs, their households and the markets that they saw.
 type Runs interface {
 	MarketSnapshot(ctx context.Context, day market.Day) (*market.Snapshot, error)
 	HouseholdRefs(ctx context.Context) ([]HouseholdRef, error)
+	// MarketYears returns the market with the closes of the days from one to another.
+	MarketYears(ctx context.Context, from, to market.Day) (*market.History, error)
+	// AccountCurrencies returns the currencies that accounts count in, sorted.
+	AccountCurrencies(ctx context.Context) ([]market.Currency, error)
+	// StoreRisk keeps risk models by their hash; those that are there stay.
+	StoreRisk(ctx context.Context, r StoredMarket) error
 	// CreateRun stores the run with its households and its market in one transaction, and gives it
 	// the next number of its session. It returns ErrRunExists where a live run is there.
 	CreateRun(ctx context.Context, r Run, m StoredMarket, households []portfolio.HouseholdID) (Run, error)
@@ -104,7 +114,8 @@ type RunChange struct {
 	Now  time.Time
 }
 
-// StoredMarket is a market snapshot as it is kept: named by the hash of its JSON.
+// StoredMarket is a market snapshot, or the risk models of a run, as it is kept: named by the hash of
+// its JSON.
 type StoredMarket struct {
 	Hash string
 	Day  market.Day
@@ -133,9 +144,14 @@ func StartRun(ctx context.Context, runs Runs, work Publisher, request RunRequest
 	if err != nil {
 		return Run{}, err
 	}
+	risk, err := estimateRisk(ctx, runs, request)
+	if err != nil {
+		return Run{}, err
+	}
 	run, err := runs.CreateRun(ctx, Run{
 		Session: request.Session, State: RunStarted, Workflow: Workflow, Build: request.Build, Rules: request.Rules,
 		Market: stored.Hash, Where: request.Where, Maker: request.Maker, Households: len(ids), Started: request.Now,
+		Risk: risk, Settings: request.Settings,
 	}, stored, ids)
 	if err != nil {
 		return Run{}, err
@@ -144,6 +160,38 @@ func StartRun(ctx context.Context, runs Runs, work Publisher, request RunRequest
 		return run, fmt.Errorf("run %s is stored but not all of its households were sent; `daybreak run resume %s --as YOU` sends the rest: %w", run.ID, run.ID, err)
 	}
 	return run, nil
+}
+
+// estimateRisk estimates the risk models of a run, stores them and returns their hash; "" where the
+// run's planner needs none.
+func estimateRisk(ctx context.Context, runs Runs, request RunRequest) (string, error) {
+	settings := request.Settings.WithDefaults()
+	if settings.Planner == rebalance.Rules {
+		return "", nil
+	}
+	history, err := runs.MarketYears(ctx, request.Session.AddYears(-settings.RiskYears), request.Session-1)
+	if err != nil {
+		return "", fmt.Errorf("risk models of %s: %w", request.Session, err)
+	}
+	currencies, err := runs.AccountCurrencies(ctx)
+	if err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(rebalance.EstimateRisk(history, request.Session, currencies, settings))
+	if err != nil {
+		return "", fmt.Errorf("risk models of %s: %w", request.Session, err)
+	}
+	stored := StoredMarket{Hash: hashOf(text), Day: request.Session, Body: Compress(text)}
+	return stored.Hash, runs.StoreRisk(ctx, stored)
+}
+
+// LoadRisk reads stored risk models back and checks their hash.
+func LoadRisk(stored StoredMarket) (*rebalance.Risk, error) {
+	var r rebalance.Risk
+	if err := loadStored("risk models", stored, &r); err != nil {
+		return nil, err
+	}
+	return &r, nil
 }
 
 // ResumeRun lets a paused run go on and sends every household that has no decision yet; sending
@@ -214,18 +262,26 @@ func storeMarket(snapshot *market.Snapshot) (StoredMarket, error) {
 
 // LoadMarket reads a stored market back and checks its hash.
 func LoadMarket(stored StoredMarket) (*market.Snapshot, error) {
-	text, err := Decompress(stored.Body)
-	if err != nil {
-		return nil, fmt.Errorf("market %s: %w", stored.Hash, err)
-	}
-	if got := hashOf(text); got != stored.Hash {
-		return nil, fmt.Errorf("market %s: its bytes have the hash %s", stored.Hash, got)
-	}
 	var s market.Snapshot
-	if err := json.Unmarshal(text, &s); err != nil {
-		return nil, fmt.Errorf("market %s: %w", stored.Hash, err)
+	if err := loadStored("market", stored, &s); err != nil {
+		return nil, err
 	}
 	return market.NewSnapshot(s), nil
+}
+
+// loadStored reads what is stored under the hash of its JSON.
+func loadStored(what string, stored StoredMarket, to any) error {
+	text, err := Decompress(stored.Body)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", what, stored.Hash, err)
+	}
+	if got := hashOf(text); got != stored.Hash {
+		return fmt.Errorf("%s %s: its bytes have the hash %s", what, stored.Hash, got)
+	}
+	if err := json.Unmarshal(text, to); err != nil {
+		return fmt.Errorf("%s %s: %w", what, stored.Hash, err)
+	}
+	return nil
 }
 
 // workMax bounds the records of one call of the publisher.

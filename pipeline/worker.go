@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -58,6 +59,25 @@ type Decision struct {
 	Stack       string            // of a panic, for the log; not stored
 }
 
+// AccountFlag is why a person must look at an account's plan before its orders go out.
+type AccountFlag struct{ Code, Detail string }
+
+// Flags returns why a person must look at the plans of a household, by account.
+func (d Decision) Flags() map[portfolio.AccountID]AccountFlag {
+	flags := map[portfolio.AccountID]AccountFlag{}
+	for _, a := range d.Plan.Accounts {
+		c := a.Certificate
+		if code := a.Exception(); code != "" && len(a.Trades) > 0 {
+			detail := fmt.Sprintf("up to %s basis points of its value, %s %s, from the optimum", c.GapBP.Fixed(2), c.GapMoney.Fixed(2), a.Currency)
+			if len(c.Relaxed) > 0 {
+				detail = fmt.Sprintf("planned without %s", strings.Join(c.Relaxed, ", "))
+			}
+			flags[a.Account] = AccountFlag{code, detail}
+		}
+	}
+	return flags
+}
+
 // StoredCheckpoint is a tax book closed at the end of a tax day, as it is kept.
 type StoredCheckpoint struct {
 	AsOf  market.Day
@@ -69,6 +89,7 @@ type StoredCheckpoint struct {
 type Decisions interface {
 	Run(ctx context.Context, id string) (Run, error)
 	StoredMarket(ctx context.Context, hash string) (StoredMarket, error)
+	StoredRisk(ctx context.Context, hash string) (StoredMarket, error)
 	// LoadHouseholds returns the households of ids that have no decision in run yet, by id.
 	LoadHouseholds(ctx context.Context, run Run, ids []portfolio.HouseholdID) ([]Loaded, error)
 	// SaveDecisions stores a batch's decisions and dead letters and moves its offsets in one
@@ -89,16 +110,13 @@ type Worker struct {
 	cores     int
 	log       *slog.Logger
 
-	mu      sync.Mutex
-	markets map[string]*market.Snapshot // by hash; at most marketsMax
+	markets pinned[market.Snapshot]
+	risks   pinned[rebalance.Risk]
 }
-
-// marketsMax bounds the markets in memory: a worker rarely serves more than one run at a time.
-const marketsMax = 4
 
 // NewWorker returns a worker that plans on all cores.
 func NewWorker(d Decisions, log *slog.Logger) *Worker {
-	return &Worker{decisions: d, cores: runtime.GOMAXPROCS(0), log: log, markets: map[string]*market.Snapshot{}}
+	return &Worker{decisions: d, cores: runtime.GOMAXPROCS(0), log: log}
 }
 
 // Handle implements Handler: it loads the batch's households with a few queries, plans each one on
@@ -173,7 +191,7 @@ func (w *Worker) decide(ctx context.Context, run Run, requests []request) ([]Dec
 	if err != nil {
 		return nil, fmt.Errorf("run %s: load %d households: %w", run.ID, len(ids), err)
 	}
-	snapshot, err := w.market(ctx, run.Market)
+	snapshot, risk, err := w.pins(ctx, run)
 	if err != nil {
 		return nil, fmt.Errorf("run %s: %w", run.ID, err)
 	}
@@ -181,6 +199,7 @@ func (w *Worker) decide(ctx context.Context, run Run, requests []request) ([]Dec
 	group := errgroup.Group{}
 	group.SetLimit(w.cores)
 	for i, l := range loaded {
+		l.Input.Risk = risk
 		group.Go(func() error {
 			d, err := Decide(run, l, snapshot)
 			decided[i] = d
@@ -198,26 +217,53 @@ func (w *Worker) decide(ctx context.Context, run Run, requests []request) ([]Dec
 	return decided, nil
 }
 
-// market returns the market of a hash, from memory where it was used before.
-func (w *Worker) market(ctx context.Context, hash string) (*market.Snapshot, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if m, ok := w.markets[hash]; ok {
-		return m, nil
+// pins returns the market and the risk models that a run pinned; nil for those it has none of.
+func (w *Worker) pins(ctx context.Context, run Run) (*market.Snapshot, *rebalance.Risk, error) {
+	m, err := w.markets.get(run.Market, func() (*market.Snapshot, error) {
+		stored, err := w.decisions.StoredMarket(ctx, run.Market)
+		if err != nil {
+			return nil, err
+		}
+		return LoadMarket(stored)
+	})
+	if err != nil || run.Risk == "" {
+		return m, nil, err
 	}
-	stored, err := w.decisions.StoredMarket(ctx, hash)
+	r, err := w.risks.get(run.Risk, func() (*rebalance.Risk, error) {
+		stored, err := w.decisions.StoredRisk(ctx, run.Risk)
+		if err != nil {
+			return nil, err
+		}
+		return LoadRisk(stored)
+	})
+	return m, r, err
+}
+
+// pinned keeps what runs pinned, by hash.
+type pinned[T any] struct {
+	mu  sync.Mutex
+	all map[string]*T
+}
+
+// pinnedMax bounds what is in memory: a worker rarely serves more than one run at a time.
+const pinnedMax = 4
+
+// get returns what has a hash, loaded where it was not used before.
+func (p *pinned[T]) get(hash string, load func() (*T, error)) (*T, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if v, ok := p.all[hash]; ok {
+		return v, nil
+	}
+	v, err := load()
 	if err != nil {
 		return nil, err
 	}
-	m, err := LoadMarket(stored)
-	if err != nil {
-		return nil, err
+	if p.all == nil || len(p.all) == pinnedMax {
+		p.all = map[string]*T{}
 	}
-	if len(w.markets) == marketsMax {
-		clear(w.markets)
-	}
-	w.markets[hash] = m
-	return m, nil
+	p.all[hash] = v
+	return v, nil
 }
 
 // Decide plans one household of a run. A household that cannot be planned, or whose plan panics,

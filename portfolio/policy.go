@@ -37,6 +37,9 @@ func (p *Policy) decimals() []policyDec {
 		{"monthly_deposit", &p.MonthlyDeposit, false, false},
 		{"harvest_min", &p.HarvestMin, true, true},
 		{"harvest_cash_min", &p.HarvestCashMin, true, false},
+		{"risk_aversion", &p.RiskAversion, true, false},
+		{"idle_cash", &p.IdleCash, true, false},
+		{"gap_max", &p.GapMax, true, false},
 	}
 }
 
@@ -49,12 +52,20 @@ func (p *Policy) flags() []policyFlag {
 	return []policyFlag{{"whole_shares", &p.WholeShares}, {"no_harvest", &p.NoHarvest}, {"drip", &p.DRIP}}
 }
 
-const restrictedKey = "restricted"
+// Parameters of other kinds.
+const (
+	restrictedKey = "restricted"
+	modeKey       = "mode"
+	gainBudgetKey = "gain_budget"
+)
+
+// noBudget is how a gain budget is cleared.
+const noBudget = "none"
 
 // PolicyKeys returns the names of a policy's parameters, sorted: those of its JSON.
 func PolicyKeys() []string {
 	var p Policy
-	keys := []string{restrictedKey}
+	keys := []string{restrictedKey, modeKey, gainBudgetKey}
 	for _, d := range p.decimals() {
 		keys = append(keys, d.key)
 	}
@@ -66,8 +77,8 @@ func PolicyKeys() []string {
 }
 
 // Set gives the parameter key, named as in JSON, the value written as text: a decimal, true or
-// false, or symbols with commas between them for "restricted" (none clears it). It returns
-// ErrPolicyKey, wrapped with the known keys, or ErrPolicyValue. A 0 is refused where it would stand
+// false, symbols with commas between them for "restricted" (none clears it), one of Modes for "mode",
+// "none" for no "gain_budget". It returns ErrPolicyKey, wrapped with the known keys, or ErrPolicyValue. A 0 is refused where it would stand
 // for the default, so that what is asked is what is done.
 func (p *Policy) Set(key, value string) error {
 	for _, d := range p.decimals() {
@@ -80,11 +91,37 @@ func (p *Policy) Set(key, value string) error {
 			return f.set(value)
 		}
 	}
-	if key == restrictedKey {
+	switch key {
+	case restrictedKey:
 		p.Restricted = symbolList(value)
 		return nil
+	case modeKey:
+		return p.setMode(value)
+	case gainBudgetKey:
+		return p.setBudget(value)
 	}
 	return fmt.Errorf("%q: %w; known are %s", key, ErrPolicyKey, strings.Join(PolicyKeys(), ", "))
+}
+
+func (p *Policy) setMode(value string) error {
+	if !slices.Contains(Modes, Mode(value)) {
+		return fmt.Errorf("%s: %w: %q is none of %v", modeKey, ErrPolicyValue, value, Modes)
+	}
+	p.Mode = Mode(value)
+	return nil
+}
+
+func (p *Policy) setBudget(value string) error {
+	if value == noBudget {
+		p.GainBudget = nil
+		return nil
+	}
+	v, err := money.Parse(value)
+	if err != nil || v.Sign() < 0 {
+		return fmt.Errorf("%s: %w: %q is neither an amount of at least 0 nor %s", gainBudgetKey, ErrPolicyValue, value, noBudget)
+	}
+	p.GainBudget = &v
+	return nil
 }
 
 func (d policyDec) set(value string) error {
@@ -119,6 +156,12 @@ func (p Policy) Validate() error {
 		if d.field.Sign() < 0 || d.share && money.One.Less(*d.field) {
 			return fmt.Errorf("%s: %w: %s", d.key, ErrPolicyValue, *d.field)
 		}
+	}
+	if p.Mode != "" && !slices.Contains(Modes, p.Mode) {
+		return fmt.Errorf("%s: %w: %q", modeKey, ErrPolicyValue, p.Mode)
+	}
+	if p.GainBudget != nil && p.GainBudget.Sign() < 0 {
+		return fmt.Errorf("%s: %w: %s", gainBudgetKey, ErrPolicyValue, *p.GainBudget)
 	}
 	return nil
 }

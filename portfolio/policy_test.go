@@ -30,6 +30,11 @@ func TestPolicySet(t *testing.T) {
 		{"drip", "false", portfolio.Policy{}},
 		{"restricted", "VTI, AGG,VTI", portfolio.Policy{Restricted: []market.Symbol{"AGG", "VTI"}}},
 		{"restricted", "", portfolio.Policy{}},
+		{"mode", "transition", portfolio.Policy{Mode: portfolio.ModeTransition}},
+		{"gain_budget", "0", portfolio.Policy{GainBudget: &money.Dec{}}},
+		{"gain_budget", "none", portfolio.Policy{}},
+		{"risk_aversion", "20", portfolio.Policy{RiskAversion: money.FromInt(20)}},
+		{"gap_max", "0.5", portfolio.Policy{GapMax: money.MustParse("0.5")}},
 	} {
 		var p portfolio.Policy
 		err := p.Set(c.key, c.value)
@@ -44,7 +49,9 @@ func TestPolicySet(t *testing.T) {
 func equalPolicies(p, q portfolio.Policy) bool {
 	return p.Band == q.Band && p.MinTrade == q.MinTrade && p.CashTarget == q.CashTarget &&
 		p.WithdrawalCash == q.WithdrawalCash && p.MonthlyDeposit == q.MonthlyDeposit && p.HarvestMin == q.HarvestMin &&
-		p.HarvestCashMin == q.HarvestCashMin && p.WholeShares == q.WholeShares && p.NoHarvest == q.NoHarvest && p.DRIP == q.DRIP
+		p.HarvestCashMin == q.HarvestCashMin && p.WholeShares == q.WholeShares && p.NoHarvest == q.NoHarvest && p.DRIP == q.DRIP &&
+		p.Mode == q.Mode && (p.GainBudget == nil) == (q.GainBudget == nil) && (p.GainBudget == nil || *p.GainBudget == *q.GainBudget) &&
+		p.RiskAversion == q.RiskAversion && p.IdleCash == q.IdleCash && p.GapMax == q.GapMax
 }
 
 func TestPolicySetRefuses(t *testing.T) {
@@ -62,6 +69,10 @@ func TestPolicySetRefuses(t *testing.T) {
 		{"min_trade", "1e400", portfolio.ErrPolicyValue},
 		{"withdrawal_cash", "NaN", portfolio.ErrPolicyValue},
 		{"withdrawal_cash", "-1", portfolio.ErrPolicyValue},
+		{"mode", "Full", portfolio.ErrPolicyValue},
+		{"gain_budget", "-0.01", portfolio.ErrPolicyValue},
+		{"gain_budget", "", portfolio.ErrPolicyValue},
+		{"risk_aversion", "0", portfolio.ErrPolicyValue},
 		{"no_harvest", "yes", portfolio.ErrPolicyValue},
 	} {
 		var p portfolio.Policy
@@ -69,7 +80,7 @@ func TestPolicySetRefuses(t *testing.T) {
 		if !errors.Is(err, c.want) {
 			t.Errorf("Set(%q, %q) = %v, want %v", c.key, c.value, err, c.want)
 		}
-		if c.want == portfolio.ErrPolicyKey && !strings.Contains(err.Error(), "band, cash_target, drip, harvest_cash_min") {
+		if c.want == portfolio.ErrPolicyKey && !strings.Contains(err.Error(), "band, cash_target, drip, gain_budget, gap_max, harvest_cash_min") {
 			t.Errorf("Set(%q, %q) = %v, want the known keys", c.key, c.value, err)
 		}
 	}

@@ -59,7 +59,29 @@ type Policy struct {
 	NoHarvest      bool            `json:"no_harvest,omitempty"`
 	DRIP           bool            `json:"drip,omitempty"`       // dividends are reinvested by the custodian
 	Restricted     []market.Symbol `json:"restricted,omitempty"` // never bought nor sold, by symbol
+
+	// Parameters of the optimiser; what says nothing here is as the run has it.
+	Mode         Mode       `json:"mode,omitempty"`         // what a plan may do
+	GainBudget   *money.Dec `json:"gain_budget,omitempty"`  // most that the owner may realise in net gains this year, home currency; nil: the run's
+	RiskAversion money.Dec  `json:"risk_aversion,omitzero"` // objective for a variance of 1 a year against the model
+	IdleCash     money.Dec  `json:"idle_cash,omitzero"`     // objective for all in cash, a year
+	GapMax       money.Dec  `json:"gap_max,omitzero"`       // certified gap above which a plan is an exception, basis points of value
 }
+
+// Mode says what a plan may do. The zero value is the run's.
+type Mode string
+
+// The modes.
+const (
+	ModeFull        Mode = "full"         // everything that lowers the objective
+	ModeCashOnly    Mode = "cash_only"    // invests spare cash, or sells for the cash that is missing
+	ModeHarvestOnly Mode = "harvest_only" // sells at a loss, buys with the proceeds
+	ModeTransition  Mode = "transition"   // full under the gain budget, which is 0 where none is named
+	ModeNothing     Mode = "nothing"      // no trades; the reasons say why each would be made
+)
+
+// Modes lists the modes.
+var Modes = []Mode{ModeFull, ModeCashOnly, ModeHarvestOnly, ModeTransition, ModeNothing}
 
 // DefaultPolicy is what an account gets where it says nothing else.
 var DefaultPolicy = Policy{

@@ -15,28 +15,30 @@ import (
 // collected on its holds and become trades at the end, one for each security.
 type account struct {
 	portfolio.Account
-	policy    portfolio.Policy
-	mix       *portfolio.Mix
-	sheltered bool
-	home      money.Dec                 // home currency for one unit of the account's
-	holds     []*hold                   // by symbol
-	sleeves   []sleeve                  // as in the mix, then other
-	total     money.Dec                 // cash and positions
-	cash      money.Dec                 // what is there, after the plan's trades
-	reserved  money.Dec                 // of cash, for open orders to buy
-	pending   money.Dec                 // what open orders to sell will bring
-	wanted    money.Dec                 // cash that is wanted
-	traded    map[string]portfolio.Side // what the plan does in each property
-	spent     money.Dec                 // money of the plan's purchases
-	before    money.Dec                 // drift
-	short     money.Dec                 // cash that is needed and cannot be raised
-	opening   money.Dec                 // cash before the plan
-	avoided   money.Dec                 // loss left alone as it would be denied, home currency
-	skipped   []Reason
-	isActive  bool   // out of band, or its cash asks for trades
-	purchases []wish // of sleeves below their bands
-	isBlocked bool   // a trade that the model asks for is barred
-	holdings  []region.Holding
+	policy      portfolio.Policy
+	mix         *portfolio.Mix
+	sheltered   bool
+	home        money.Dec                 // home currency for one unit of the account's
+	holds       []*hold                   // by symbol
+	sleeves     []sleeve                  // as in the mix, then other
+	total       money.Dec                 // cash and positions
+	cash        money.Dec                 // what is there, after the plan's trades
+	reserved    money.Dec                 // of cash, for open orders to buy
+	pending     money.Dec                 // what open orders to sell will bring
+	wanted      money.Dec                 // cash that is wanted
+	traded      map[string]portfolio.Side // what the plan does in each property
+	spent       money.Dec                 // money of the plan's purchases
+	before      money.Dec                 // drift
+	short       money.Dec                 // cash that is needed and cannot be raised
+	opening     money.Dec                 // cash before the plan
+	avoided     money.Dec                 // loss left alone as it would be denied, home currency
+	skipped     []Reason
+	isActive    bool         // out of band, or its cash asks for trades
+	purchases   []wish       // of sleeves below their bands
+	isBlocked   bool         // a trade that the model asks for is barred
+	opened      []sleeve     // before the plan
+	certificate *Certificate // of the optimiser
+	holdings    []region.Holding
 }
 
 // sleeve is what an account holds and wants of one sleeve of its mix, its trades included.
@@ -100,6 +102,7 @@ func (h *house) open(a *account) {
 	}
 	h.openOrders(a)
 	a.setTargets()
+	a.opened = slices.Clone(a.sleeves)
 	a.before = a.drift()
 }
 

@@ -65,7 +65,12 @@ func (h *house) purchase(a *account, o *hold, amount money.Dec, why Reason) mone
 		why.Symbol = o.symbol
 		o.reason = why
 	}
-	v = v.Sub(o.value(o.bought))
+	return h.acquire(a, o, n)
+}
+
+// acquire buys shares of one of the account's holds and returns what they cost.
+func (h *house) acquire(a *account, o *hold, n money.Dec) money.Dec {
+	v := o.value(o.bought.Add(n)).Sub(o.value(o.bought))
 	o.bought = o.bought.Add(n)
 	a.spent = a.spent.Add(v)
 	h.bars.Buy(o.property, o.symbol, a.ID)

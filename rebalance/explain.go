@@ -11,7 +11,7 @@ import (
 
 // plan returns what was decided, as trades with reasons.
 func (h *house) plan() HouseholdPlan {
-	p := HouseholdPlan{Household: h.in.Household.ID, Accounts: make([]AccountPlan, 0, len(h.accounts)), Locks: h.bars.Locks()}
+	p := HouseholdPlan{Household: h.in.Household.ID, Planner: h.planner, Because: h.because, Accounts: make([]AccountPlan, 0, len(h.accounts)), Locks: h.bars.Locks()}
 	for _, a := range h.accounts {
 		p.Accounts = append(p.Accounts, h.accountPlan(a))
 	}
@@ -22,7 +22,7 @@ func (h *house) accountPlan(a *account) AccountPlan {
 	p := AccountPlan{
 		Account: a.ID, Outcome: NothingToDo, Value: a.total, Currency: a.Currency,
 		CashBefore: a.opening, CashAfter: a.cash, DriftBefore: a.before, DriftAfter: a.drift(),
-		Trades: h.trades(a), DeniedAvoided: a.avoided,
+		Trades: h.trades(a), DeniedAvoided: a.avoided, Certificate: a.certificate,
 	}
 	for _, o := range a.holds {
 		p.Harvested = p.Harvested.Add(o.harvest)
@@ -103,7 +103,7 @@ func (a *account) why(p *AccountPlan) Reason {
 		return Reason{Code: CashShort, Numbers: numbers}
 	}
 	if len(p.Trades) > 0 {
-		return Reason{Code: plannedCode(p), Numbers: numbers}
+		return Reason{Code: a.plannedCode(p), Numbers: numbers}
 	}
 	if a.total.Sign() <= 0 {
 		return Reason{Code: NoValue, Numbers: numbers}
@@ -112,12 +112,14 @@ func (a *account) why(p *AccountPlan) Reason {
 	return Reason{Code: a.idleCode(), Numbers: numbers}
 }
 
-func plannedCode(p *AccountPlan) string {
+func (a *account) plannedCode(p *AccountPlan) string {
 	isHarvest := slices.ContainsFunc(p.Trades, func(t Trade) bool { return t.Reason.Code == Harvest })
 	rises := p.DriftBefore.Less(p.DriftAfter)
 	switch {
 	case rises && isHarvest:
 		return DriftRisesHarvest
+	case rises && a.certificate != nil && !a.opening.Less(a.need()):
+		return DriftRisesTracking
 	case rises:
 		return DriftRisesWithdrawal
 	case isHarvest:
@@ -133,8 +135,14 @@ func (a *account) idleCode() string {
 	if len(sales)+len(purchases) == 0 && !a.cashBand().Less(a.projected().Sub(a.wanted)) {
 		return InBand
 	}
+	if a.certificate != nil && a.certificate.Mode == portfolio.ModeNothing {
+		return ModeIdle
+	}
 	if a.isBlocked {
 		return Blocked
+	}
+	if a.certificate != nil && !slices.ContainsFunc(a.skipped, func(r Reason) bool { return r.Code == BelowMinTrade }) {
+		return NoGain
 	}
 	if slices.ContainsFunc(a.skipped, func(r Reason) bool { return r.Code == NotFunded }) {
 		return NoCash

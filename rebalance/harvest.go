@@ -168,10 +168,7 @@ func (c *candidate) numbers() map[string]string {
 func (h *house) take(c candidate) {
 	a, o := c.account, c.hold
 	if bar, denied, ok := h.denied(c); ok {
-		a.avoided = a.avoided.Add(denied)
-		r := barred(o.symbol, bar)
-		r.Numbers["loss"], r.Numbers["denied"] = cents(c.loss), cents(denied)
-		a.skip(r)
+		h.noteDenied(c, bar, denied)
 		return
 	}
 	amount := h.toReplace(c)
@@ -191,6 +188,14 @@ func (h *house) take(c candidate) {
 	for _, l := range legs {
 		h.replace(c, l)
 	}
+}
+
+// noteDenied notes a candidate that is left alone as its loss would be denied.
+func (h *house) noteDenied(c candidate, bar tlh.Bar, denied money.Dec) {
+	c.account.avoided = c.account.avoided.Add(denied)
+	r := barred(c.hold.symbol, bar)
+	r.Numbers["loss"], r.Numbers["denied"] = cents(c.loss), cents(denied)
+	c.account.skip(r)
 }
 
 // denied returns what would deny the candidate's loss, and how much of it. A recent purchase of

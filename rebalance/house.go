@@ -31,6 +31,12 @@ type house struct {
 	standing map[standingKey]region.Standing // of the tax units in the tax year before the plan, made when first asked for
 	taken    map[standingKey]result          // what the plan's harvests realise, by tax unit
 	lossless bool                            // no loss may be taken at all: the last resort of the audit
+	planner  Planner
+	because  string                         // why the rules plan where the optimiser was asked for
+	stakes   map[stakeKey]stake             // what could be harvested
+	worth    map[standingKey]money.Dec      // of losses to each tax unit, as a share of the tax on gains
+	unworthy map[stakeKey]bool              // harvests that earlier attempts found to be worth too little
+	broken   map[portfolio.AccountID]string // accounts whose plan an earlier attempt found to break a rule, and which
 }
 
 // quote is what the market says of one security, as far as a trade of the day needs it.
@@ -46,9 +52,9 @@ type quote struct {
 
 func newHouse(in Input, m *market.Snapshot) *house {
 	h := &house{
-		in: in, market: m, settings: in.Settings.withDefaults(),
+		in: in, market: m, settings: in.Settings.WithDefaults(),
 		mixes: map[string]*portfolio.Mix{}, quotes: map[market.Symbol]*quote{}, refused: map[string]bool{},
-		standing: map[standingKey]region.Standing{},
+		standing: map[standingKey]region.Standing{}, unworthy: map[stakeKey]bool{}, broken: map[portfolio.AccountID]string{},
 	}
 	for _, a := range in.Household.Accounts {
 		h.accounts = append(h.accounts, newAccount(a))
@@ -57,19 +63,6 @@ func newHouse(in Input, m *market.Snapshot) *house {
 	slices.SortFunc(h.in.Open, func(a, b portfolio.OpenOrder) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(h.accounts, func(a, b *account) int { return cmp.Compare(a.ID, b.ID) })
 	return h
-}
-
-func (s Settings) withDefaults() Settings {
-	if s.StaleDays == 0 {
-		s.StaleDays = DefaultSettings.StaleDays
-	}
-	if s.CashBuffer.IsZero() {
-		s.CashBuffer = DefaultSettings.CashBuffer
-	}
-	if s.HalfSpread.IsZero() {
-		s.HalfSpread = DefaultSettings.HalfSpread
-	}
-	return s
 }
 
 // quote returns what is known of a symbol, looked up once for each household.

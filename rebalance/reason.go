@@ -18,6 +18,7 @@ const (
 	FundPurchases = "FUND_PURCHASES" // sells a sleeve above its target, inside its band, to pay for purchases
 	InvestCash    = "INVEST_CASH"    // buys a sleeve below its target, inside its band, with cash above its target
 	SellLegacy    = "SELL_LEGACY"    // sells a security that is not in the model
+	TrackModel    = "TRACK_MODEL"    // inside its band: lowers the risk against the model by more than it costs
 )
 
 // Codes of an account's reason. The first three go with a plan, the others with none.
@@ -26,11 +27,15 @@ const (
 	Harvested            = "HARVESTED"              // harvests, and may rebalance as well
 	DriftRisesHarvest    = "DRIFT_RISES_HARVEST"    // harvests, and ends further from its model for it
 	DriftRisesWithdrawal = "DRIFT_RISES_WITHDRAWAL" // raises cash, and ends further from its model for it
+	DriftRisesTracking   = "DRIFT_RISES_TRACKING"   // ends further from its weights, but with less risk, tax and cost together
 	CashShort            = "CASH_SHORT"             // the cash that is needed cannot be raised; may go with a plan
 	InBand               = "IN_BAND"                // every class is inside its band, nothing to harvest
 	BelowMinimum         = "BELOW_MINIMUM"          // out of band, and each trade would be below the minimum
 	NoCash               = "NO_CASH"                // out of band, and nothing to buy with
 	Blocked              = "BLOCKED"                // out of band, and each trade is barred; Skipped says by what
+	NoGain               = "NO_GAIN"                // out of band, and no trade would lower risk by more than its tax and cost
+	ModeIdle             = "MODE_NOTHING"           // its mode is to trade nothing
+	Unsolved             = "NOT_PLANNED"            // no plan was found that keeps every rule; the certificate says why
 	NoValue              = "NO_VALUE"               // the account is empty
 )
 
@@ -49,6 +54,9 @@ const (
 	SoldNow        = "SOLD_NOW"             // the plan sells it, or what is identical to it, so it does not buy it
 	BoughtNow      = "BOUGHT_NOW"           // the plan buys it, or what is identical to it, so it does not sell it
 	NotFunded      = "NOT_FUNDED"           // no cash and no sale pays for it
+	OtherRole      = "OTHER_ROLE"           // it would trade the other way at its threshold: harvested, not bought, or the reverse
+	AtLimit        = "AT_LIMIT"             // a band, the mode or the lots leave no trade
+	RoundedAway    = "ROUNDED_AWAY"         // the trade would be less than a tradable share
 )
 
 func number(places int, d money.Dec) string { return d.Round(places).String() }

@@ -30,17 +30,24 @@ func Plan(in Input, m *market.Snapshot) (HouseholdPlan, error) {
 	if f := h.check(); f != nil {
 		return HouseholdPlan{}, f
 	}
+	h.planner = Optimum
+	if why := h.whyRules(); why != "" {
+		h.planner = Rules
+		if why != PlannerSet {
+			h.because = why
+		}
+	}
 	for attempt := 1; ; attempt++ {
 		h.lossless = h.lossless || attempt == attemptsMax
-		h.attempt()
-		if h.audit() || attempt == attemptsMax {
+		isSettled := h.attempt()
+		if h.audit() && isSettled || attempt == attemptsMax {
 			return h.plan(), nil
 		}
 	}
 }
 
 // attempt plans the household from the beginning, without the losses that were refused before.
-func (h *house) attempt() {
+func (h *house) attempt() (isSettled bool) {
 	h.bars = tlh.NewBars(h.book, h.rules.WindowDays(), h.in.Locks, h.in.Open, h.property)
 	for i, a := range h.accounts {
 		fresh := &account{Account: a.Account, policy: a.policy, mix: a.mix, sheltered: a.sheltered, holdings: a.holdings}
@@ -52,8 +59,17 @@ func (h *house) attempt() {
 	}
 	h.taken = nil
 	h.together, h.sold, h.bought = map[string]bool{}, map[string]bool{}, map[string]bool{}
+	if h.planner == Optimum {
+		isSettled, err := h.optimise()
+		if err == nil {
+			return isSettled
+		}
+		h.planner, h.because = Rules, err.Error()
+		return h.attempt()
+	}
 	h.harvest()
 	h.rebalance()
+	return true
 }
 
 // checkBook folds the household's tax events.

@@ -22,26 +22,16 @@ type Input struct {
 	Open        []portfolio.OpenOrder `json:"open,omitempty"`
 	Brought     []region.Brought      `json:"brought,omitempty"` // losses carried in from before the tax book
 	Settings    Settings              `json:"settings,omitzero"`
+	RiskHash    string                `json:"risk,omitempty"` // names Risk, where it is stored once for many plans
+	Risk        *Risk                 `json:"-"`              // nil: no model; then the rules plan
 }
-
-// Settings are the parameters of a run that are not an account's. Zero values mean those of
-// DefaultSettings.
-type Settings struct {
-	StaleDays  int       `json:"stale_days,omitempty"` // calendar days after which a close is too old to trade on
-	CashBuffer money.Dec `json:"cash_buffer,omitzero"` // share of the money of purchases that stays unspent, for price moves
-	CostRate   money.Dec `json:"cost_rate,omitzero"`   // commission, share of each trade's value
-	HalfSpread money.Dec `json:"half_spread,omitzero"` // half the spread, share of a trade's value; weighed against the value of a harvest
-}
-
-// DefaultSettings are used where Settings say nothing: ten calendar days are five sessions with
-// two weekends and a holiday between them; prices may move half a percent before a purchase fills; the
-// funds and large stocks of a model trade at a spread of some six hundredths of a percent.
-var DefaultSettings = Settings{StaleDays: 10, CashBuffer: money.MustParse("0.005"), HalfSpread: money.MustParse("0.0003")}
 
 // HouseholdPlan is the plan of one household: one AccountPlan for each account, by account id, and
 // the locks that its harvests need, in the order of tlh.CompareLocks.
 type HouseholdPlan struct {
 	Household portfolio.HouseholdID `json:"household"`
+	Planner   Planner               `json:"planner"`           // that made it
+	Because   string                `json:"because,omitempty"` // why the rules planned where the optimiser was asked for
 	Accounts  []AccountPlan         `json:"accounts"`
 	Locks     []tlh.Lock            `json:"locks,omitempty"`
 }
@@ -72,6 +62,7 @@ type AccountPlan struct {
 	Harvested     money.Dec           `json:"harvested,omitzero"`      // loss that the plan's sales realise and keep, positive, home currency
 	DeniedAvoided money.Dec           `json:"denied_avoided,omitzero"` // loss that was left alone as it would be denied, positive, home currency
 	TaxValue      money.Dec           `json:"tax_value,omitzero"`      // tax that Harvested is worth, home currency
+	Certificate   *Certificate        `json:"certificate,omitempty"`   // of the optimiser; nil where the rules planned
 }
 
 // Reason is a stable code, listed in docs/reason-codes.md, with the numbers behind it.

@@ -38,7 +38,10 @@ func (db *DB) Recorded(ctx context.Context, account portfolio.AccountID, run str
 	if err := db.recordedAccount(ctx, account, run, rec); err != nil {
 		return r, fmt.Errorf("account %s in run %s: %w", account, run, err)
 	}
-	r.Market, err = db.StoredMarket(ctx, r.Run.Market)
+	if r.Market, err = db.StoredMarket(ctx, r.Run.Market); err != nil || r.Run.Risk == "" {
+		return r, err
+	}
+	r.Risk, err = db.StoredRisk(ctx, r.Run.Risk)
 	return r, err
 }
 
@@ -46,7 +49,7 @@ func (db *DB) recordedAccount(ctx context.Context, account portfolio.AccountID, 
 	var numbers, skipped []byte
 	err := db.pool.QueryRow(ctx, query("RecordedAccount"), run, account).Scan(&rec.Outcome, &rec.Reason, &numbers, &rec.Currency,
 		&rec.Value, &rec.CashBefore, &rec.CashAfter, &rec.DriftBefore, &rec.DriftAfter, &rec.Harvested, &rec.DeniedAvoided,
-		&rec.TaxValue, &skipped)
+		&rec.TaxValue, &skipped, &rec.Certificate)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil // the household was parked: it has no decision by account
 	}

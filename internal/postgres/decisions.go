@@ -18,7 +18,7 @@ import (
 // each table, rows in the order of the batch's households.
 func copyDecisions(ctx context.Context, tx pgx.Tx, decisions []pipeline.Decision) error {
 	var accounts, locks [][]any
-	var proposals []orders.Order
+	var proposals []proposal
 	rows := make([][]any, len(decisions))
 	for i, d := range decisions {
 		rows[i] = decisionRow(d)
@@ -29,7 +29,10 @@ func copyDecisions(ctx context.Context, tx pgx.Tx, decisions []pipeline.Decision
 			}
 			accounts = append(accounts, row)
 		}
-		proposals = append(proposals, d.Orders...)
+		flagged := d.Flags()
+		for _, o := range d.Orders {
+			proposals = append(proposals, proposal{o, flagged[o.Account]})
+		}
 		for _, l := range orders.NameLocks(d.Plan.Locks, d.Orders) {
 			locks = append(locks, lockRow(d.Run, d.Household, l))
 		}
@@ -57,7 +60,8 @@ func decisionRow(d pipeline.Decision) []any {
 }
 
 var accountDecisionColumns = []string{"run", "account", "household", "outcome", "reason", "numbers", "currency", "value",
-	"cash_before", "cash_after", "drift_before", "drift_after", "harvested", "denied_avoided", "tax_value", "skipped"}
+	"cash_before", "cash_after", "drift_before", "drift_after", "harvested", "denied_avoided", "tax_value", "skipped",
+	"certificate", "gap_bp", "exception"}
 
 func accountDecisionRow(d pipeline.Decision, a rebalance.AccountPlan) ([]any, error) {
 	numbers, err := jsonOr(a.Reason.Numbers, len(a.Reason.Numbers) == 0, "{}")
@@ -68,8 +72,12 @@ func accountDecisionRow(d pipeline.Decision, a rebalance.AccountPlan) ([]any, er
 	if err != nil {
 		return nil, err
 	}
+	var certificate, gap any
+	if c := a.Certificate; c != nil {
+		certificate, gap = c, c.GapBP
+	}
 	return []any{d.Run, a.Account, d.Household, a.Outcome, a.Reason.Code, numbers, a.Currency, a.Value, a.CashBefore, a.CashAfter,
-		a.DriftBefore, a.DriftAfter, a.Harvested, a.DeniedAvoided, a.TaxValue, skipped}, nil
+		a.DriftBefore, a.DriftAfter, a.Harvested, a.DeniedAvoided, a.TaxValue, skipped, certificate, gap, a.Exception()}, nil
 }
 
 var lockColumns = []string{"household", "property", "order_id", "run", "account", "symbol", "until", "state"}

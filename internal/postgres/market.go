@@ -80,12 +80,17 @@ func dividends(ctx context.Context, tx pgx.Tx, securities []market.Security, day
 
 // MarketHistory returns the market of all days up to one, that day included.
 func (db *DB) MarketHistory(ctx context.Context, to market.Day) (*market.History, error) {
+	return db.MarketYears(ctx, market.NoDay, to)
+}
+
+// MarketYears returns the market with the closes of the days from one to another, both included.
+func (db *DB) MarketYears(ctx context.Context, from, to market.Day) (*market.History, error) {
 	var h market.History
 	err := db.inSnapshot(ctx, func(tx pgx.Tx) (err error) {
 		if h.Securities, err = records[market.Security](ctx, tx, "SecurityAll"); err != nil {
 			return err
 		}
-		if h.Prices, err = historyPrices(ctx, tx, to); err != nil {
+		if h.Prices, err = historyPrices(ctx, tx, from, to); err != nil {
 			return err
 		}
 		if h.Rates, err = records[market.Rate](ctx, tx, "MarketHistoryRates", to); err != nil {
@@ -104,8 +109,8 @@ func (db *DB) MarketHistory(ctx context.Context, to market.Day) (*market.History
 }
 
 // historyPrices reads row by row: all rows of a symbol share one text of it.
-func historyPrices(ctx context.Context, tx pgx.Tx, to market.Day) ([]market.Price, error) {
-	rows, err := tx.Query(ctx, query("MarketHistoryPrices"), to)
+func historyPrices(ctx context.Context, tx pgx.Tx, from, to market.Day) ([]market.Price, error) {
+	rows, err := tx.Query(ctx, query("MarketHistoryPrices"), to, from)
 	if err != nil {
 		return nil, fmt.Errorf("MarketHistoryPrices: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"daybreak/market"
 	"daybreak/pipeline"
 	"daybreak/portfolio"
 )
@@ -64,7 +65,7 @@ func insertRun(ctx context.Context, tx pgx.Tx, r pipeline.Run, m pipeline.Stored
 		return err
 	}
 	if _, err := tx.Exec(ctx, query("InsertRun"), r.ID, r.Session, r.Number, r.State, r.Workflow, r.Build, r.Rules,
-		r.Market, r.Where, r.Maker, r.Households, r.Started); err != nil {
+		r.Market, r.Where, r.Maker, r.Households, r.Started, r.Risk, r.Settings); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, query("VoidStaleLocks"), r.Session); err != nil {
@@ -76,7 +77,7 @@ func insertRun(ctx context.Context, tx pgx.Tx, r pipeline.Run, m pipeline.Stored
 		return err
 	}
 	return writeAudit(ctx, tx, AuditEntry{At: r.Started, Actor: r.Maker, Action: "run.start", Subject: r.ID,
-		Detail: map[string]any{"households": len(households), "build": r.Build, "rules": r.Rules, "market": r.Market, "where": r.Where}})
+		Detail: map[string]any{"households": len(households), "build": r.Build, "rules": r.Rules, "market": r.Market, "risk": r.Risk, "settings": r.Settings, "where": r.Where}})
 }
 
 // Run implements pipeline.Runs and pipeline.Decisions.
@@ -179,6 +180,36 @@ func (db *DB) StoredMarket(ctx context.Context, hash string) (pipeline.StoredMar
 		return m, fmt.Errorf("market %s: %w", hash, err)
 	}
 	return m, nil
+}
+
+// StoreRisk implements pipeline.Runs.
+func (db *DB) StoreRisk(ctx context.Context, r pipeline.StoredMarket) error {
+	if _, err := db.pool.Exec(ctx, query("StoreRisk"), r.Hash, r.Day, r.Body); err != nil {
+		return fmt.Errorf("risk model of %s: %w", r.Day, err)
+	}
+	return nil
+}
+
+// StoredRisk implements pipeline.Decisions.
+func (db *DB) StoredRisk(ctx context.Context, hash string) (pipeline.StoredMarket, error) {
+	var r pipeline.StoredMarket
+	err := db.pool.QueryRow(ctx, query("StoredRisk"), hash).Scan(&r.Hash, &r.Day, &r.Body)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return r, fmt.Errorf("risk model %s: %w", hash, pipeline.ErrNotFound)
+	}
+	if err != nil {
+		return r, fmt.Errorf("risk model %s: %w", hash, err)
+	}
+	return r, nil
+}
+
+// AccountCurrencies implements pipeline.Runs.
+func (db *DB) AccountCurrencies(ctx context.Context) ([]market.Currency, error) {
+	rows, err := db.pool.Query(ctx, query("AccountCurrencies"))
+	if err != nil {
+		return nil, fmt.Errorf("currencies of accounts: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[market.Currency])
 }
 
 // Progress is how far a run is, by the counters of its partitions.

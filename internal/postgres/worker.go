@@ -55,7 +55,7 @@ type loader struct {
 func newLoader(run pipeline.Run, ids []portfolio.HouseholdID) loader {
 	l := loader{run: run, ids: ids, households: make([]pipeline.Loaded, len(ids)), known: make([]bool, len(ids))}
 	for i, id := range ids {
-		l.households[i] = pipeline.Loaded{Household: id, Input: rebalance.Input{Day: run.Session}}
+		l.households[i] = pipeline.Loaded{Household: id, Input: rebalance.Input{Day: run.Session, Settings: run.Settings, RiskHash: run.Risk}}
 	}
 	return l
 }

@@ -7,7 +7,7 @@ WHERE d.run = $1
 
 -- name: RecordedAccount
 SELECT outcome, reason, numbers, currency, value, cash_before, cash_after, drift_before, drift_after, harvested,
-       denied_avoided, tax_value, skipped
+       denied_avoided, tax_value, skipped, certificate
 FROM account_decision
 WHERE run = $1 AND account = $2;
 

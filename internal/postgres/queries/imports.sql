@@ -154,7 +154,7 @@ FROM model_weight
 -- name: MarketHistoryPrices
 SELECT symbol, day, close, dividend
 FROM price
-WHERE day <= $1
+WHERE day <= $1 AND ($2::date IS NULL OR day >= $2)
 ORDER BY symbol, day
 
 -- name: MarketHistoryRates

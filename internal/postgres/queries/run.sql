@@ -13,6 +13,17 @@ ON CONFLICT (hash) DO NOTHING;
 -- name: StoredMarket
 SELECT hash, day, body FROM market_snapshot WHERE hash = $1;
 
+-- name: StoreRisk
+INSERT INTO risk_model (hash, day, body)
+VALUES ($1, $2, $3)
+ON CONFLICT (hash) DO NOTHING;
+
+-- name: StoredRisk
+SELECT hash, day, body FROM risk_model WHERE hash = $1;
+
+-- name: AccountCurrencies
+SELECT DISTINCT currency FROM account ORDER BY currency;
+
 -- name: LockSession
 -- Two schedulers at once start a run once: the second waits here and then sees the first one's run.
 SELECT pg_advisory_xact_lock(hashtextextended('run ' || $1::date::text, 0));
@@ -24,16 +35,16 @@ SELECT id FROM run WHERE session = $1 AND state <> 'canceled';
 SELECT coalesce(max(number), 0) + 1 FROM run WHERE session = $1;
 
 -- name: InsertRun
-INSERT INTO run (id, session, number, state, workflow, build, rules, market, filter, maker, households, started)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+INSERT INTO run (id, session, number, state, workflow, build, rules, market, filter, maker, households, started, risk, settings)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, nullif($13, ''), $14);
 
 -- name: RunByID
-SELECT id, session, number, state, workflow, build, rules, market, filter, maker, households, started, finished
+SELECT id, session, number, state, workflow, build, rules, market, filter, maker, households, started, finished, coalesce(risk, '') AS risk, settings
 FROM run
 WHERE id = $1;
 
 -- name: Runs
-SELECT id, session, number, state, workflow, build, rules, market, filter, maker, households, started, finished
+SELECT id, session, number, state, workflow, build, rules, market, filter, maker, households, started, finished, coalesce(risk, '') AS risk, settings
 FROM run
 ORDER BY session DESC, number DESC
 LIMIT $1;
@@ -50,7 +61,7 @@ ORDER BY r.household;
 UPDATE run
 SET state = $3
 WHERE id = $1 AND state = ANY ($2)
-RETURNING id, session, number, state, workflow, build, rules, market, filter, maker, households, started, finished;
+RETURNING id, session, number, state, workflow, build, rules, market, filter, maker, households, started, finished, coalesce(risk, '') AS risk, settings;
 
 -- name: VoidRunLocks
 -- Proposals of a canceled run are void, and so are the locks that came with them.

@@ -196,8 +196,37 @@ func (d *draft) setOptions() {
 	d.options.ShortRate = rates.Short.Mul(rates.Inclusion).Float()
 	d.options.LongRate = d.longRate.Float()
 	d.options.HarvestMin = d.policy.HarvestMin.Float()
+	if mode := d.policy.Mode; mode != "" {
+		d.options.Mode = modes[mode]
+	}
+	if v := d.policy.RiskAversion; v.Sign() > 0 {
+		d.options.RiskAversion = v.Float()
+	}
+	if v := d.policy.IdleCash; v.Sign() > 0 {
+		d.options.IdleCash = v.Float()
+	}
 	spare := money.Max(d.out.Cash.Sub(d.policy.WithdrawalCash), money.Zero).MulDiv(money.One, d.value).RoundDown(floorPlaces)
 	d.options.CashFloor = money.Min(d.policy.CashTarget.Mul(half), spare)
+}
+
+// modes are what the optimiser makes of a policy's mode; a transition is full under a budget.
+var modes = map[portfolio.Mode]optimum.Mode{
+	portfolio.ModeFull: optimum.Full, portfolio.ModeCashOnly: optimum.CashOnly, portfolio.ModeHarvestOnly: optimum.HarvestOnly,
+	portfolio.ModeTransition: optimum.Full, portfolio.ModeNothing: optimum.Nothing,
+}
+
+// budget returns the most that the owner may realise in net gains this year, home currency; nil for
+// no limit.
+func (d *draft) budget() *money.Dec {
+	switch {
+	case d.policy.GainBudget != nil:
+		return d.policy.GainBudget
+	case d.in.Params.HasBudget:
+		return &d.in.Params.Budget
+	case d.policy.Mode == portfolio.ModeTransition:
+		return &money.Dec{}
+	}
+	return nil
 }
 
 var half = money.FromUnits(5, 1)
@@ -217,8 +246,8 @@ func (d *draft) setUniverse() {
 	for i, s := range d.symbols {
 		q := &d.quotes[i]
 		e := optimum.Security{ID: string(s), Property: d.property(s), Price: q.price, Cost: d.in.Params.HalfSpread.Add(d.in.Params.Commission)}
-		if model != nil {
-			risk, _ := model.Of(s)
+		if model != nil && q.fault == "" {
+			risk, _ := model.For(q.sec)
 			e.Load, e.SpecificVol = risk.Load, risk.SpecificVol
 		}
 		if q.sec.Currency != d.account.Currency {

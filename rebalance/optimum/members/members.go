@@ -23,6 +23,9 @@ type Input struct {
 	Market    *market.Snapshot
 	Risk      map[market.Currency]*Model // for the currency of each account
 	Params    Params
+	Locks     []tlh.Lock            // of the household
+	Open      []portfolio.OpenOrder // that may still buy
+	Bars      *tlh.Bars             // of the household; nil: made from the tax book, Locks and Open
 }
 
 // Params are the parameters that neither the household nor its region has.
@@ -34,7 +37,7 @@ type Params struct {
 	StaleDays  int             // calendar days after which a close is too old to trade on
 	IsNetted   bool            // gains net over the year where an owner has one taxable account
 	HasBudget  bool
-	Budget     money.Dec // of each owner's net gains of the year, home currency
+	Budget     money.Dec // of each owner's net gains of the year, home currency; an account's policy may name another
 }
 
 // DefaultParams are used by `daybreak plan`.
@@ -64,7 +67,9 @@ const (
 // be held instead; what is held outside the model is never bought.
 func Of(in Input) ([]optimum.Member, error) {
 	b := &builder{in: in, identical: in.Market.Identical()}
-	b.bars = tlh.NewBars(in.Book, in.Rules.WindowDays(), nil, nil, b.property)
+	if b.bars = in.Bars; b.bars == nil {
+		b.bars = tlh.NewBars(in.Book, in.Rules.WindowDays(), in.Locks, in.Open, b.property)
+	}
 	accounts := slices.Clone(in.Household.Accounts)
 	slices.SortFunc(accounts, func(a, c portfolio.Account) int { return cmp.Compare(a.ID, c.ID) })
 	var drafts []*draft
@@ -124,8 +129,8 @@ func (b *builder) setGains(drafts []*draft) {
 			g.ShortSoFar, g.LongSoFar = year.ST.Div(d.home), year.LT.Div(d.home)
 			g.LossRate = d.longRate
 		}
-		if b.in.Params.HasBudget {
-			left := money.Max(b.in.Params.Budget.Sub(year.Net()), money.Zero)
+		if budget := d.budget(); budget != nil {
+			left := money.Max(budget.Sub(year.Net()), money.Zero)
 			g.HasBudget = true
 			g.Budget = left.MulDiv(d.value, values[d.account.Owner]).Add(g.ShortSoFar).Add(g.LongSoFar)
 		}

@@ -3,6 +3,8 @@ package members
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 
 	"daybreak/market"
@@ -15,7 +17,16 @@ type Model struct {
 	From     market.Day      `json:"from"` // first close that it may rest on
 	Day      market.Day      `json:"day"`  // all closes are of earlier days
 	Symbols  []market.Symbol `json:"symbols"`
+	StandIns []StandIn       `json:"stand_ins,omitempty"` // by class; that of "" is for any other class
 	optimum.RiskModel
+}
+
+// StandIn is the risk that a security of an asset class has for want of closes of its own: the mean
+// loadings of those of its class that have them, and the specific risk of the one that lies furthest
+// from that mean, so that nothing is taken to be nearer to its class than the least typical of it.
+type StandIn struct {
+	Class string `json:"class"`
+	optimum.Risk
 }
 
 // RiskParams say how a Model is estimated.
@@ -64,7 +75,57 @@ func EstimateModel(h *market.History, day market.Day, currency market.Currency, 
 		return nil, fmt.Errorf("closes from %s until before %s: %w", m.From, day, err)
 	}
 	m.RiskModel = *risk
+	m.addStandIns(h.Securities)
 	return m, nil
+}
+
+// addStandIns makes the stand-ins of every class that the model covers, and of all of it.
+func (m *Model) addStandIns(securities []market.Security) {
+	classes := map[string][]optimum.Risk{}
+	for _, s := range securities {
+		if risk, ok := m.Of(s.Symbol); ok {
+			classes[""] = append(classes[""], risk)
+			if s.AssetClass != "" {
+				classes[s.AssetClass] = append(classes[s.AssetClass], risk)
+			}
+		}
+	}
+	for _, class := range slices.Sorted(maps.Keys(classes)) {
+		m.StandIns = append(m.StandIns, StandIn{class, standInOf(classes[class])})
+	}
+}
+
+func standInOf(risks []optimum.Risk) optimum.Risk {
+	mean := make([]float64, len(risks[0].Load))
+	for _, r := range risks {
+		for k, l := range r.Load {
+			mean[k] += l / float64(len(risks))
+		}
+	}
+	furthest := 0.0
+	for _, r := range risks {
+		own := float64(r.SpecificVol * r.SpecificVol)
+		for k, l := range r.Load {
+			own += float64((l - mean[k]) * (l - mean[k]))
+		}
+		furthest = max(furthest, own)
+	}
+	return optimum.Risk{Load: mean, SpecificVol: math.Sqrt(furthest)}
+}
+
+// For returns the risk of a security, and whether it is its own: else its class stands in, or all
+// securities where the class has none.
+func (m *Model) For(s market.Security) (risk optimum.Risk, isOwn bool) {
+	if risk, ok := m.Of(s.Symbol); ok {
+		return risk, true
+	}
+	for _, class := range []string{s.AssetClass, ""} {
+		i, ok := slices.BinarySearchFunc(m.StandIns, class, func(e StandIn, c string) int { return cmp.Compare(e.Class, c) })
+		if ok {
+			return m.StandIns[i].Risk, false
+		}
+	}
+	return optimum.Risk{}, false
 }
 
 // Of returns the risk of a symbol; false where the model lacks it.

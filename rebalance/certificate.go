@@ -1,0 +1,101 @@
+package rebalance
+
+import (
+	"math"
+
+	"daybreak/market"
+	"daybreak/money"
+	"daybreak/portfolio"
+	"daybreak/rebalance/optimum"
+)
+
+// Certificate is the proof of how good an account's plan is. Objective, bound and the parts of the
+// objective are shares of the account's value over a year; docs/optimiser.md says what they sum up.
+// The objective is of the trades as they stand, recomputed from them alone; no trades that the
+// account's rules allow have an objective below the bound.
+type Certificate struct {
+	Objective     money.Dec       `json:"objective"`
+	Bound         money.Dec       `json:"bound"`
+	GapBP         money.Dec       `json:"gap_bp"`    // objective less bound, basis points of value
+	GapMoney      money.Dec       `json:"gap_money"` // the same in the account's currency
+	NoTrade       money.Dec       `json:"no_trade"`  // objective of not trading
+	Risk          money.Dec       `json:"risk"`      // parts of the objective
+	Tax           money.Dec       `json:"tax"`
+	Cost          money.Dec       `json:"cost"`
+	Cash          money.Dec       `json:"cash"`
+	TrackingError money.Dec       `json:"tracking_error"` // against the model, a year
+	Mode          portfolio.Mode  `json:"mode"`
+	Exception     string          `json:"exception,omitempty"` // why a person must look at the plan before it goes out
+	Relaxed       []string        `json:"relaxed,omitempty"`   // rules that no tradable plan could meet, and that this one does without
+	StandIns      []market.Symbol `json:"stand_ins,omitempty"` // securities whose class lent them its risk, for want of closes
+	Inside        []Inside        `json:"inside,omitempty"`    // securities that no trade would improve
+}
+
+// Inside says that a security is not traded because its weight lies between the two ends inside which
+// trading it costs more than it helps.
+type Inside struct {
+	Symbol market.Symbol `json:"symbol"`
+	Weight money.Dec     `json:"weight"`
+	Low    money.Dec     `json:"low"`
+	High   money.Dec     `json:"high"`
+}
+
+// The exceptions of a certificate.
+const (
+	GapAboveLimit = "GAP_ABOVE_LIMIT" // the certified gap is above the limit of the account or the run
+	RulesRelaxed  = "RULES_RELAXED"   // the plan had to leave a rule out; Relaxed says which
+	NotSolved     = "NOT_SOLVED"      // no plan was found: the account is left alone
+)
+
+// Exception returns why a person must look at the account's plan before it goes out, or "".
+func (p AccountPlan) Exception() string {
+	if p.Certificate == nil {
+		return ""
+	}
+	return p.Certificate.Exception
+}
+
+// certificatePlaces are the decimals of a certificate: the objective is rounded up, the bound down.
+const certificatePlaces = 12
+
+// fractions are how shares of value are written. A number that no Dec holds is a fault of ours.
+func fraction(f float64) money.Dec {
+	return money.FromUnits(int64(math.Round(f*1e12)), certificatePlaces)
+}
+
+func above(f float64) money.Dec { return money.FromUnits(int64(math.Ceil(f*1e12)), certificatePlaces) }
+func below(f float64) money.Dec { return money.FromUnits(int64(math.Floor(f*1e12)), certificatePlaces) }
+
+var basisPoints = money.FromInt(10_000)
+
+// certify returns the certificate of a solved account.
+func (h *house) certify(f *fitted, p *optimum.Plan) *Certificate {
+	c := &Certificate{
+		Objective: above(p.Objective), Bound: below(p.Bound), NoTrade: fraction(p.NoTrade), Risk: fraction(p.Parts.Risk),
+		Tax: fraction(p.Parts.Tax), Cost: fraction(p.Parts.Cost), Cash: fraction(p.Parts.Cash),
+		TrackingError: fraction(p.TrackingError).Round(9), Mode: h.modeOf(f.account), Relaxed: f.relaxed, StandIns: f.standIns,
+	}
+	gap := c.Objective.Sub(c.Bound)
+	c.GapBP, c.GapMoney = gap.Mul(basisPoints), gap.Mul(p.Value)
+	switch {
+	case h.gapMax(f.account).Less(c.GapBP):
+		c.Exception = GapAboveLimit
+	case len(f.relaxed) > 0:
+		c.Exception = RulesRelaxed
+	}
+	return c
+}
+
+func (h *house) modeOf(a *account) portfolio.Mode {
+	if a.policy.Mode != "" {
+		return a.policy.Mode
+	}
+	return h.settings.Mode
+}
+
+func (h *house) gapMax(a *account) money.Dec {
+	if a.policy.GapMax.Sign() > 0 {
+		return a.policy.GapMax
+	}
+	return h.settings.GapMax
+}
