@@ -62,6 +62,8 @@ type Facts struct {
 	Property        string          // identical group of the security
 	TaxDay          market.Day      // on which a trade of this session counts for tax
 	Locks           []tlh.Lock      // of the household
+	Overrides       []Override      // of the order
+	Destroys        tlh.Loss        // what the order would destroy where a lock stops it; without currency: not known
 	Quantity        money.Dec       // that is to be sent; 0: all of the order
 	Held            money.Dec       // shares in the account less those that other live orders sell
 	Cash            money.Dec       // of the account, less what other live purchases may take
@@ -135,7 +137,7 @@ var checks = []check{
 	{PriceCollar, BeforeSending, priceCollar},
 	{DuplicateOrder, BeforeSending, duplicateOrder},
 	{Restricted, BeforeSending, restricted},
-	{TaxLock, BeforeSending, taxLock},
+	{TaxLock, BeforeApproval, taxLock},
 	{LongOnly, BeforeSending, longOnly},
 	{CashShort, BeforeSending, cashShort},
 }
@@ -248,18 +250,6 @@ func duplicateOrder(_ Order, f Facts, _ Limits) (map[string]string, bool) {
 
 func restricted(o Order, f Facts, _ Limits) (map[string]string, bool) {
 	return map[string]string{"symbol": string(o.Symbol)}, slices.Contains(f.Restricted, o.Symbol)
-}
-
-func taxLock(o Order, f Facts, _ Limits) (map[string]string, bool) {
-	if o.Side != portfolio.Buy {
-		return nil, false
-	}
-	for _, l := range f.Locks {
-		if l.Property == f.Property && f.TaxDay <= l.Until {
-			return map[string]string{"property": l.Property, "until": l.Until.String(), "order": l.Order}, true
-		}
-	}
-	return nil, false
 }
 
 func longOnly(o Order, f Facts, _ Limits) (map[string]string, bool) {

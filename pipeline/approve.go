@@ -100,6 +100,9 @@ type ReviewChanges struct {
 	Rejected []orders.ID
 	Held     []orders.ID
 	Unheld   []orders.ID
+	// Overrides of tax locks, and where their orders stand before and after.
+	Overrides     []LockOverride
+	Before, After map[orders.ID]string
 }
 
 // ReviewBook keeps approvals and what people do with orders.
@@ -111,6 +114,12 @@ type ReviewBook interface {
 	UpdateReview(ctx context.Context, run string, each func(ReviewOrder) error, finish func() (ReviewChanges, error)) error
 	// ReadReview calls each for every order of a run by id.
 	ReadReview(ctx context.Context, run string, each func(ReviewOrder) error) error
+	// LockedHouseholds returns, by id and after a household, at most limit households with an unsent
+	// purchase of a run whose property is locked on its session or later.
+	LockedHouseholds(ctx context.Context, run string, after portfolio.HouseholdID, limit int) ([]portfolio.HouseholdID, error)
+	// ReadDesk loads households as the desk sees them, but for references, what was sent and the kill
+	// switch; nothing is locked.
+	ReadDesk(ctx context.Context, r DeskRequest) (*DeskLoad, error)
 }
 
 // Review is the desk at which people decide about a run's orders.
@@ -119,34 +128,34 @@ type Review struct {
 	Limits orders.Limits
 }
 
-// Preview returns the set that an approval would sign now.
-func (r Review) Preview(ctx context.Context, a Act) (Frozen, error) {
+// Preview returns the set that an approval would sign now, and what a check would stop.
+func (r Review) Preview(ctx context.Context, a Act) (ApprovalResult, error) {
 	run, err := r.Book.Run(ctx, a.Run)
 	if err != nil {
-		return Frozen{}, err
+		return ApprovalResult{}, err
 	}
-	c := r.collector(run, a)
+	c, err := r.collector(ctx, run, a)
+	if err != nil {
+		return ApprovalResult{}, err
+	}
 	if err := r.Book.ReadReview(ctx, a.Run, c.each); err != nil {
-		return Frozen{}, fmt.Errorf("run %s: %w", a.Run, err)
+		return ApprovalResult{}, fmt.Errorf("run %s: %w", a.Run, err)
 	}
-	return c.frozen(), nil
+	return ApprovalResult{Run: run.ID, Frozen: c.frozen(), Flagged: c.flagged}, nil
 }
 
 // Approve signs, in the name of a person, the orders of a run that are proposed, match, and pass
 // the checks before approval. Who made the run cannot; a set other than the one shown is refused,
 // both with ErrState. Orders that are approved already are left as they are.
 func (r Review) Approve(ctx context.Context, a Act) (ApprovalResult, error) {
-	run, err := r.Book.Run(ctx, a.Run)
+	run, err := r.mayApprove(ctx, a)
 	if err != nil {
 		return ApprovalResult{}, err
 	}
-	switch {
-	case run.State == RunCanceled:
-		return ApprovalResult{}, fmt.Errorf("run %s is canceled: %w", run.ID, ErrState)
-	case a.By == run.Maker:
-		return ApprovalResult{}, fmt.Errorf("run %s was made by %s, who cannot approve it: another person must: %w", run.ID, run.Maker, ErrState)
+	c, err := r.collector(ctx, run, a)
+	if err != nil {
+		return ApprovalResult{}, err
 	}
-	c := r.collector(run, a)
 	result := ApprovalResult{Run: run.ID}
 	err = r.Book.UpdateReview(ctx, a.Run, c.each, func() (ReviewChanges, error) {
 		frozen := c.frozen()
@@ -169,19 +178,39 @@ func (r Review) Approve(ctx context.Context, a Act) (ApprovalResult, error) {
 	return result, nil
 }
 
+// mayApprove returns the run of an act where its person may approve orders of it; else ErrState,
+// wrapped.
+func (r Review) mayApprove(ctx context.Context, a Act) (Run, error) {
+	run, err := r.Book.Run(ctx, a.Run)
+	switch {
+	case err != nil:
+		return Run{}, err
+	case run.State == RunCanceled:
+		return Run{}, fmt.Errorf("run %s is canceled: %w", run.ID, ErrState)
+	case a.By == run.Maker:
+		return Run{}, fmt.Errorf("run %s was made by %s, who cannot approve it: another person must: %w", run.ID, run.Maker, ErrState)
+	}
+	return run, nil
+}
+
 // collector gathers what an approval would sign.
 type collector struct {
 	run      Run
 	act      Act
 	limits   orders.Limits
+	stops    map[orders.ID]LockStop
 	matched  int
 	leaves   []orders.Leaf
 	notional map[string]money.Dec
 	flagged  []Flag
 }
 
-func (r Review) collector(run Run, a Act) *collector {
-	return &collector{run: run, act: a, limits: r.Limits, notional: map[string]money.Dec{}}
+func (r Review) collector(ctx context.Context, run Run, a Act) (*collector, error) {
+	stops, err := r.stops(ctx, run.ID)
+	if err != nil {
+		return nil, fmt.Errorf("run %s: locks: %w", run.ID, err)
+	}
+	return &collector{run: run, act: a, limits: r.Limits, stops: stops, notional: map[string]money.Dec{}}, nil
 }
 
 func (c *collector) each(o ReviewOrder) error {
@@ -193,15 +222,33 @@ func (c *collector) each(o ReviewOrder) error {
 	if o.Review() != ReviewProposed {
 		return nil
 	}
-	facts := orders.Facts{Build: o.Build, Rules: o.Rules, RunBuild: c.run.Build, RunRules: c.run.Rules}
-	order := orders.Order{ID: o.ID, Quantity: o.Quantity, Value: o.Value}
-	if v := orders.Check(orders.BeforeApproval, order, facts, c.limits); v != nil {
-		c.flagged = append(c.flagged, Flag{o.ID, v.Code, v.Numbers})
+	if flag := c.check(o, c.stops[o.ID]); flag != nil {
+		c.flagged = append(c.flagged, *flag)
 		return nil
 	}
+	c.sign(o)
+	return nil
+}
+
+// check returns what stops an order before its approval, or nil. An empty stop is none.
+func (c *collector) check(o ReviewOrder, stop LockStop) *Flag {
+	facts := orders.Facts{Build: o.Build, Rules: o.Rules, RunBuild: c.run.Build, RunRules: c.run.Rules,
+		Property: stop.Property, TaxDay: stop.TaxDay, Locks: stop.Locks, Destroys: stop.Loss}
+	order := orders.Order{ID: o.ID, Side: o.Side, Quantity: o.Quantity, Value: o.Value}
+	v := orders.Check(orders.BeforeApproval, order, facts, c.limits)
+	switch {
+	case v == nil:
+		return nil
+	case v.Code == orders.TaxLock:
+		flag := stop.Flag()
+		return &flag
+	}
+	return &Flag{o.ID, v.Code, v.Numbers}
+}
+
+func (c *collector) sign(o ReviewOrder) {
 	c.leaves = append(c.leaves, orders.Leaf{ID: o.ID, Content: o.ContentHash})
 	c.notional[string(o.Currency)] = c.notional[string(o.Currency)].Add(o.Notional)
-	return nil
 }
 
 func (c *collector) frozen() Frozen {

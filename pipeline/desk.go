@@ -24,6 +24,7 @@ type DeskOrder struct {
 	HeldBy    string
 	Exception string
 	Approval  orders.Approval
+	Overrides []orders.Override // of tax locks
 	RunBuild  string
 	RunRules  string
 	Exchange  string // of the security; "" where the market does not know it
@@ -47,7 +48,7 @@ type DeskHousehold struct {
 	Orders    []DeskOrder // by account, sales first, symbol, id
 	Locks     []tlh.Lock
 	Exception string           // an open exception of the book; "" for none
-	Tax       *rebalance.Input // where the book has moved since an order was planned, and tax is asked for
+	Tax       *rebalance.Input // where a lock may stop an order, or the book has moved since its plan and tax is asked for
 }
 
 // Reference is the newest price of a security on or before a session.
@@ -62,6 +63,13 @@ type ReferenceKey struct {
 	Session market.Day
 }
 
+// RateKey names an exchange rate: units of Quote for one of Base, the last published on or before a
+// session and at most ten days old.
+type RateKey struct {
+	Base, Quote market.Currency
+	Session     market.Day
+}
+
 // SentKey names what the firm has sent: a session and a currency of accounts.
 type SentKey struct {
 	Session  market.Day
@@ -74,7 +82,8 @@ type DeskLoad struct {
 	References map[ReferenceKey]Reference
 	Sent       map[SentKey]money.Dec // value that the firm has sent
 	Identical  map[market.Symbol]string
-	Halt       string // why nothing may go out; "" where it may
+	Rates      map[RateKey]money.Dec // of households whose tax is loaded
+	Halt       string                // why nothing may go out; "" where it may
 
 	rules map[string]*region.Rules
 }
@@ -121,6 +130,15 @@ type DeskMove struct {
 	Quantity money.Dec
 	Code     string
 	Detail   string
+	Lock     *LockStop // where a lock stops the order
+}
+
+// flag returns why a move stops its order.
+func (m DeskMove) flag() Flag {
+	if m.Lock != nil {
+		return m.Lock.Flag()
+	}
+	return Flag{Order: m.Order.ID, Code: m.Code, Numbers: map[string]string{because: m.Detail}}
 }
 
 // The codes of moves, beside those of violations.
@@ -204,7 +222,7 @@ func (c *deskCounter) facts(o DeskOrder, quantity money.Dec, isOpen func(exchang
 		Build: o.Build, Rules: o.Rules, RunBuild: o.RunBuild, RunRules: o.RunRules,
 		AccountDayValue: c.sent[sentKey{o.Account, o.Session}], FirmDayValue: c.load.Sent[SentKey{o.Session, o.AccountCurrency}],
 		Reference: reference.Price, ReferenceDay: reference.Day, LiveOrder: c.liveLike(o), Restricted: c.account(o.Account).Policy.Restricted,
-		Property: o.Property, TaxDay: taxDay, Locks: c.h.Locks, Quantity: quantity,
+		Property: o.Property, TaxDay: taxDay, Locks: c.h.Locks, Overrides: o.Overrides, Quantity: quantity,
 		Held: c.held[heldKey{o.Account, o.Symbol}], Cash: c.cash[o.Account],
 	}, nil
 }

@@ -328,6 +328,12 @@ func (d *sending) check(o DeskOrder, quantity money.Dec) error {
 	case v == nil:
 		d.counter.send(o, quantity)
 		d.add(DeskMove{Move: MoveSend, Order: o, Quantity: quantity})
+	case v.Code == orders.TaxLock:
+		stop, err := d.counter.lockStop(o)
+		if err != nil {
+			return err
+		}
+		d.add(DeskMove{Move: MoveFlag, Order: o, Code: v.Code, Detail: stop.Text(), Lock: stop})
 	case !v.Passing():
 		d.add(DeskMove{Move: MoveFlag, Order: o, Code: v.Code, Detail: numbersText(v.Numbers)})
 	}

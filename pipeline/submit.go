@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 
-	"daybreak/market"
 	"daybreak/money"
 	"daybreak/orders"
 	"daybreak/portfolio"
 	"daybreak/region"
-	"daybreak/tlh"
 )
 
 // DeskBook keeps orders on their way to the broker.
@@ -73,7 +71,7 @@ func (s Submit) Submit(ctx context.Context, a Act) (SubmitResult, error) {
 func (r *SubmitResult) add(moves []DeskMove) {
 	for _, m := range moves {
 		if m.Move == MoveFlag {
-			r.Stale = append(r.Stale, Flag{Order: m.Order.ID, Code: m.Code, Numbers: map[string]string{"because": m.Detail}})
+			r.Stale = append(r.Stale, m.flag())
 			continue
 		}
 		r.Orders++
@@ -128,15 +126,9 @@ func (s Submit) decide(l *DeskLoad, run string, ids map[orders.ID]bool) ([]DeskM
 			if o.Run != run || !ids[o.ID] || !o.open() || o.Released || o.Approval.Approver == "" {
 				continue
 			}
-			m := DeskMove{Move: MoveRelease, Order: o}
-			if o.BookVersion != h.Version {
-				because, err := c.stale(o)
-				if err != nil {
-					return nil, err
-				}
-				if because != "" {
-					m.Move, m.Code, m.Detail = MoveFlag, CodeStale, because
-				}
+			m, err := c.release(o)
+			if err != nil {
+				return nil, err
 			}
 			moves = append(moves, m)
 		}
@@ -144,28 +136,34 @@ func (s Submit) decide(l *DeskLoad, run string, ids map[orders.ID]bool) ([]DeskM
 	return moves, nil
 }
 
+// release lets an order go to the gateway, or says why it must not: a lock stops it, or the book has
+// moved since its plan and it no longer holds.
+func (c *deskCounter) release(o DeskOrder) (DeskMove, error) {
+	stop, err := c.lockStop(o)
+	if err != nil {
+		return DeskMove{}, err
+	}
+	if stop != nil {
+		return DeskMove{Move: MoveFlag, Order: o, Code: orders.TaxLock, Detail: stop.Text(), Lock: stop}, nil
+	}
+	if o.BookVersion == c.h.Version {
+		return DeskMove{Move: MoveRelease, Order: o}, nil
+	}
+	why, err := c.stale(o)
+	if err != nil || why == "" {
+		return DeskMove{Move: MoveRelease, Order: o}, err
+	}
+	return DeskMove{Move: MoveFlag, Order: o, Code: CodeStale, Detail: why}, nil
+}
+
 // stale returns why an order that was planned on an earlier book no longer holds, or "".
 func (c *deskCounter) stale(o DeskOrder) (string, error) {
-	taxDay, err := c.taxDay(o)
-	if err != nil {
-		return "", err
-	}
 	reference := c.load.References[ReferenceKey{o.Symbol, o.Session}]
 	if away := o.LimitPrice.Sub(reference.Price).Abs(); reference.Price.Mul(c.limits.CollarMax).Less(away) {
 		return fmt.Sprintf("the reference price is %s, the order's limit %s", reference.Price, o.LimitPrice), nil
 	}
 	if o.Side == portfolio.Sell {
-		return c.staleSale(o, taxDay)
-	}
-	return c.stalePurchase(o, taxDay)
-}
-
-func (c *deskCounter) stalePurchase(o DeskOrder, taxDay market.Day) (string, error) {
-	for _, l := range c.h.Locks {
-		if l.Property == o.Property && taxDay <= l.Until {
-			destroyed, err := c.destroyed(o, taxDay)
-			return fmt.Sprintf("%s is locked through %s by order %s%s", l.Property, l.Until, l.Order, destroyed), err
-		}
+		return c.staleSale(o)
 	}
 	cost := o.Cost(o.Quantity, c.limits)
 	if len(o.WaitsFor) == 0 && c.cash[o.Account].Less(cost) {
@@ -174,47 +172,32 @@ func (c *deskCounter) stalePurchase(o DeskOrder, taxDay market.Day) (string, err
 	return "", nil
 }
 
-// destroyed says what a purchase of a locked property would destroy of losses that the household has
-// realised, in home currency, or "" where that is nothing yet or not known.
-func (c *deskCounter) destroyed(o DeskOrder, taxDay market.Day) (string, error) {
-	rules, err := c.load.rulesOf(c.h.Household.Region)
-	if err != nil || c.h.Tax == nil || o.AccountCurrency != rules.Home {
-		return "", err
-	}
-	book, err := c.taxBook(rules)
-	if err != nil {
-		return "", nil // the lock alone stops it
-	}
-	purchase := c.taxEvent(o, region.Buy, taxDay)
-	all, err := tlh.Destroys(book, rules, purchase)
-	if err != nil || len(all) == 0 {
-		return "", nil
-	}
-	var loss, gone, tax money.Dec
-	for _, d := range all {
-		loss, gone, tax = loss.Add(d.Amount), gone.Add(d.Gone), tax.Add(d.Tax)
-	}
-	return fmt.Sprintf("; it would destroy %s of realized losses, %s of it for good, worth %s of tax",
-		loss.Round(2), gone.Round(2), tax.Round(2)), nil
-}
-
 func (c *deskCounter) taxBook(rules *region.Rules) (*region.Book, error) {
 	return region.Fold(rules, region.ScopeOf(c.h.Household, c.load.Identical), c.h.Tax.Tax, c.h.Tax.Events)
 }
 
-// taxEvent returns an order as a tax event, filled wholly at the plan's price.
-func (c *deskCounter) taxEvent(o DeskOrder, kind region.Kind, taxDay market.Day) region.Event {
+// taxEvent returns an order as a tax event, filled wholly at the plan's price and the day's rate. It
+// returns errNoRate, wrapped, where the rate is not known.
+func (c *deskCounter) taxEvent(o DeskOrder, kind region.Kind, rules *region.Rules) (region.Event, error) {
+	taxDay, err := c.taxDay(o)
+	if err != nil {
+		return region.Event{}, err
+	}
+	fx, err := c.rate(o, rules.Home)
+	if err != nil {
+		return region.Event{}, err
+	}
 	account := c.account(o.Account)
 	return region.Event{
 		ID: "~" + string(o.ID), Kind: kind, Day: o.Session, Settle: taxDay, Seq: c.h.Version + 1, Owner: account.Owner,
 		Account: account.ID, AccountType: account.Type, Symbol: o.Symbol, Shares: money.RatDec(o.Quantity), Amount: o.Notional,
-		Currency: o.Currency, FX: o.FX, Order: string(o.ID),
-	}
+		Currency: o.Currency, FX: fx, Order: string(o.ID),
+	}, nil
 }
 
 // staleSale looks at what the account holds, at the lots that the sale names, and at what a loss
 // that it was to harvest would be denied now.
-func (c *deskCounter) staleSale(o DeskOrder, taxDay market.Day) (string, error) {
+func (c *deskCounter) staleSale(o DeskOrder) (string, error) {
 	if held := c.held[heldKey{o.Account, o.Symbol}]; held.Less(o.Quantity) {
 		return fmt.Sprintf("it sells %s and the account has %s", o.Quantity, held), nil
 	}
@@ -235,10 +218,7 @@ func (c *deskCounter) staleSale(o DeskOrder, taxDay market.Day) (string, error) 
 	if because := lotsMissing(book, o); because != "" || !o.Harvests {
 		return because, nil
 	}
-	if o.AccountCurrency != rules.Home {
-		return "", nil // the order carries no rate of the home currency; what is denied is seen when it is planned again
-	}
-	return c.denied(book, o, taxDay)
+	return c.denied(book, o, rules)
 }
 
 // lotsMissing returns which lot of a sale has fewer shares than the sale names, or "".
@@ -258,8 +238,14 @@ func lotsMissing(book *region.Book, o DeskOrder) string {
 }
 
 // denied returns what part of a harvested loss would be denied now, or "".
-func (c *deskCounter) denied(book *region.Book, o DeskOrder, taxDay market.Day) (string, error) {
-	sale := c.taxEvent(o, region.Sell, taxDay)
+func (c *deskCounter) denied(book *region.Book, o DeskOrder, rules *region.Rules) (string, error) {
+	sale, err := c.taxEvent(o, region.Sell, rules)
+	if errors.Is(err, errNoRate) {
+		return "what its loss would be denied cannot be told: " + err.Error(), nil
+	}
+	if err != nil {
+		return "", err
+	}
 	for _, l := range o.Lots {
 		sale.Lots = append(sale.Lots, region.LotShares{Lot: l.Lot, Shares: money.RatDec(l.Shares)})
 	}
@@ -269,7 +255,7 @@ func (c *deskCounter) denied(book *region.Book, o DeskOrder, taxDay market.Day) 
 	}
 	for _, s := range outcomes {
 		if s.Denied.Sign() > 0 {
-			return fmt.Sprintf("%s of its loss would be denied", s.Denied), nil
+			return fmt.Sprintf("%s %s of its loss would be denied", s.Denied, rules.Home), nil
 		}
 	}
 	return "", nil

@@ -172,6 +172,7 @@ type OrderDetail struct {
 	ExceptionDetail string
 	Sent            *time.Time
 	Approval        *Approved        `db:"-"`
+	Overrides       []LockOverride   `db:"-"` // of tax locks, the latest first
 	Decision        *AccountDecision `db:"-"`
 	Executions      []ExecutionRow   `db:"-"`
 	History         []AuditRow       `db:"-"`

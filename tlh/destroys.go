@@ -73,3 +73,21 @@ func longDenied(s region.SaleOutcome) money.Dec {
 	}
 	return sum
 }
+
+// Loss is all that a purchase would destroy, in home currency.
+type Loss struct {
+	Currency market.Currency `json:"currency"`
+	Amount   money.Dec       `json:"amount"` // losses denied
+	Gone     money.Dec       `json:"gone"`   // part of it that nobody ever gets
+	Tax      money.Dec       `json:"tax"`    // that Amount would have saved
+	Sales    []Destroyed     `json:"sales"`  // by tax day and event
+}
+
+// LossOf sums what Destroys returned.
+func LossOf(home market.Currency, all []Destroyed) Loss {
+	sum := Loss{Currency: home, Sales: all}
+	for _, d := range all {
+		sum.Amount, sum.Gone, sum.Tax = sum.Amount.Add(d.Amount), sum.Gone.Add(d.Gone), sum.Tax.Add(d.Tax)
+	}
+	return sum
+}

@@ -44,28 +44,25 @@ func newAccountShowCmd(a *app) *cobra.Command {
 			if _, err := market.ParseDay(asOf); asOf != "" && err != nil {
 				return usageError("--as-of: %w", err)
 			}
-			d, err := a.openOffice(c.Context(), false)
-			if err != nil {
-				return err
-			}
-			defer d.close()
-			day, err := a.dayOf(c.Context(), d, asOf)
-			if err != nil {
-				return err
-			}
-			load := d.db.HouseholdAt
-			if asOf != "" {
-				load = d.db.HouseholdAsOf
-			}
-			loaded, err := load(c.Context(), portfolio.AccountID(args[0]), day)
-			if err != nil {
-				return err
-			}
-			page, err := accountPageOf(c, d.db, portfolio.AccountID(args[0]), loaded, limit)
-			if err != nil {
-				return err
-			}
-			return emitOne(a, page, writeAccountPage)
+			return a.withOffice(c.Context(), false, func(d *office) error {
+				day, err := a.dayOf(c.Context(), d, asOf)
+				if err != nil {
+					return err
+				}
+				load := d.db.HouseholdAt
+				if asOf != "" {
+					load = d.db.HouseholdAsOf
+				}
+				loaded, err := load(c.Context(), portfolio.AccountID(args[0]), day)
+				if err != nil {
+					return err
+				}
+				page, err := accountPageOf(c, d.db, portfolio.AccountID(args[0]), loaded, limit)
+				if err != nil {
+					return err
+				}
+				return emitOne(a, page, writeAccountPage)
+			})
 		},
 	}
 	c.Flags().StringVar(&asOf, "as-of", "", "show the account as it stood at the end of this day, YYYY-MM-DD; as it is now if not given")

@@ -90,15 +90,27 @@ func filterFault(err error) error {
 
 func newOrderApproveCmd(a *app) *cobra.Command {
 	var f orderAct
+	var override bool
 	c := &cobra.Command{
 		Use:   "approve --run RUN --as USER",
 		Short: "Sign the proposed orders of a run that match, as another person than its maker",
+		Long: "Signs the proposed orders that match and that no check stops. With --override-lock it signs, instead, the\n" +
+			"purchases that match and that tax locks stop, in spite of the losses that they destroy; --comment says why.\n" +
+			"Such a signature holds for the very order and the locks that it names: a further lock needs another one.",
 		Example: "  daybreak order approve --run 2020-03-16.1 --as ana\n" +
-			"  daybreak order approve --run 2020-03-16.1 --as ana --where 'side == \"sell\" && notional < dec(\"5000\")'",
+			"  daybreak order approve --run 2020-03-16.1 --as ana --where 'side == \"sell\" && notional < dec(\"5000\")'\n" +
+			"  daybreak order approve --run 2020-03-16.1 --as ana --where 'exception == \"TAX_LOCK\"' --override-lock --comment 'pension due'",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if override && strings.TrimSpace(f.comment) == "" {
+				return usageError("--override-lock needs --comment: why must the purchase happen")
+			}
 			return a.doAct(c.Context(), &f, func(db *postgres.DB, act pipeline.Act) error {
-				result, err := pipeline.Review{Book: db, Limits: orders.DefaultLimits}.Approve(c.Context(), act)
+				review := pipeline.Review{Book: db, Limits: orders.DefaultLimits}
+				if override {
+					return a.overrideLocks(c.Context(), review, act)
+				}
+				result, err := review.Approve(c.Context(), act)
 				if err != nil {
 					return err
 				}
@@ -110,7 +122,41 @@ func newOrderApproveCmd(a *app) *cobra.Command {
 		},
 	}
 	f.addFlags(c)
+	c.Flags().BoolVar(&override, "override-lock", false, "sign purchases that a tax lock stops, and those alone")
 	return c
+}
+
+func (a *app) overrideLocks(ctx context.Context, review pipeline.Review, act pipeline.Act) error {
+	result, err := review.Override(ctx, act)
+	if err != nil {
+		return err
+	}
+	if err := emitOne(a, result, writeOverrides); err != nil {
+		return err
+	}
+	return exceptionsWhere(len(result.Flagged))
+}
+
+func writeOverrides(w io.Writer, r pipeline.OverrideResult) error {
+	fmt.Fprintf(w, "overrode the tax locks of %d orders of run %s\n", r.Orders, r.Run)
+	for _, o := range r.Overrides {
+		fmt.Fprintf(w, "  %s %s\n", o.Order, overrideText(o))
+	}
+	if r.Approval != nil {
+		fmt.Fprintf(w, "approved %d of them: %s\nroot %s\n", r.Approval.Orders, notionals(r.Approval.Notional), r.Approval.Root)
+	}
+	return writeFlags(w, r.Flagged, "still stopped")
+}
+
+// overrideText says in one line what an override let through.
+func overrideText(o pipeline.LockOverride) string {
+	var locks []string
+	for _, l := range o.Locks {
+		locks = append(locks, fmt.Sprintf("%s until %s (sale %s)", l.Property, l.Until, l.Order))
+	}
+	c := o.Loss.Currency
+	return fmt.Sprintf("buys %s: destroys %s %s of losses, %s %s of it for good, worth %s %s of tax; %s: %s", strings.Join(locks, ", "),
+		o.Loss.Amount.Fixed(2), c, o.Loss.Gone.Fixed(2), c, o.Loss.Tax.Fixed(2), c, o.Approver, o.Comment)
 }
 
 // exceptionsWhere ends a command with 3 where some orders were left out.
@@ -138,11 +184,7 @@ func writeFlags(w io.Writer, flagged []pipeline.Flag, what string) error {
 	}
 	fmt.Fprintf(w, "%d orders are %s:\n", len(flagged), what)
 	for _, f := range flagged[:min(len(flagged), flagsMax)] {
-		fmt.Fprintf(w, "  %s %s", f.Order, f.Code)
-		for _, k := range slices.Sorted(maps.Keys(f.Numbers)) {
-			fmt.Fprintf(w, ", %s: %s", k, f.Numbers[k])
-		}
-		fmt.Fprintln(w)
+		fmt.Fprintf(w, "  %s %s: %s\n", f.Order, f.Code, f.Text())
 	}
 	if more := len(flagged) - flagsMax; more > 0 {
 		fmt.Fprintf(w, "  and %d more: `daybreak order list --where 'exception != \"\"'`\n", more)
@@ -285,22 +327,19 @@ func newOrderListCmd(a *app) *cobra.Command {
 			if err != nil {
 				return exitWith(exitUsage, fmt.Errorf("--where: %w", err))
 			}
-			o, err := a.openOffice(c.Context(), false)
-			if err != nil {
-				return err
-			}
-			defer o.close()
-			if run, err = runOrLatest(c.Context(), o.db, run); err != nil {
-				return err
-			}
-			lines, more, err := orderLines(c.Context(), o.db, run, chosen, limit)
-			if err != nil {
-				return filterFault(err)
-			}
-			if more > 0 {
-				fmt.Fprintf(a.errOut, "%d more orders match; --limit shows more\n", more)
-			}
-			return emit(a, lines, writeOrderLines)
+			return a.withOffice(c.Context(), false, func(o *office) error {
+				if run, err = runOrLatest(c.Context(), o.db, run); err != nil {
+					return err
+				}
+				lines, more, err := orderLines(c.Context(), o.db, run, chosen, limit)
+				if err != nil {
+					return filterFault(err)
+				}
+				if more > 0 {
+					fmt.Fprintf(a.errOut, "%d more orders match; --limit shows more\n", more)
+				}
+				return emit(a, lines, writeOrderLines)
+			})
 		},
 	}
 	c.Flags().StringVar(&run, "run", "", "run whose orders are meant; the latest one where it is left out")
@@ -373,9 +412,13 @@ type orderPage struct {
 	OrderQty    money.Dec            `json:"order_qty"`
 	CumQty      money.Dec            `json:"cum_qty"`
 	LeavesQty   money.Dec            `json:"leaves_qty"`
+	Detail      string               `json:"exception_detail,omitempty"`
 	Approver    string               `json:"approver,omitempty"`
 	Sent        *time.Time           `json:"sent,omitempty"`
 	Executions  []executionLine      `json:"executions,omitempty"`
+
+	Stop      *pipeline.LockStop      `json:"tax_lock,omitempty"`       // what stops it now
+	Overrides []pipeline.LockOverride `json:"lock_overrides,omitempty"` // the latest first
 }
 
 type executionLine struct {
@@ -394,26 +437,36 @@ func newOrderShowCmd(a *app) *cobra.Command {
 		Short: "Show one order: why it is there, who signed it, what the broker says",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			o, err := a.openOffice(c.Context(), false)
-			if err != nil {
-				return err
-			}
-			defer o.close()
-			id := orders.ID(args[0])
-			if run == "" {
-				if run, err = o.db.RunOfOrder(c.Context(), id); err != nil {
+			return a.withOffice(c.Context(), false, func(o *office) error {
+				page, err := orderPageOf(c.Context(), o.db, run, orders.ID(args[0]))
+				if err != nil {
 					return err
 				}
-			}
-			detail, err := o.db.Order(c.Context(), run, id)
-			if err != nil {
-				return err
-			}
-			return emitOne(a, pageOfOrder(detail), writeOrderPage)
+				return emitOne(a, page, writeOrderPage)
+			})
 		},
 	}
 	c.Flags().StringVar(&run, "run", "", "run of the order; left out: the one that sent it, or the last that proposed it")
 	return c
+}
+
+// orderPageOf reads an order of a run, "" being the one that sent it or the last that proposed it.
+func orderPageOf(ctx context.Context, db *postgres.DB, run string, id orders.ID) (orderPage, error) {
+	var err error
+	if run == "" {
+		if run, err = db.RunOfOrder(ctx, id); err != nil {
+			return orderPage{}, err
+		}
+	}
+	detail, err := db.Order(ctx, run, id)
+	if err != nil {
+		return orderPage{}, err
+	}
+	page := pageOfOrder(detail)
+	if detail.Side == portfolio.Buy && detail.Sent == nil {
+		page.Stop, err = pipeline.Review{Book: db, Limits: orders.DefaultLimits}.Stop(ctx, run, detail.Household, id)
+	}
+	return page, err
 }
 
 func pageOfOrder(o pipeline.OrderDetail) orderPage {
@@ -423,6 +476,7 @@ func pageOfOrder(o pipeline.OrderDetail) orderPage {
 			Status: o.State, Approved: o.Approval != nil, Exception: o.Exception, HeldBy: o.HeldBy},
 		LimitPrice: o.LimitPrice, PriceDay: o.PriceDay, FX: o.FX, Numbers: o.Numbers, Lots: o.Lots, WaitsFor: o.WaitsFor,
 		BookVersion: o.BookVersion, ContentHash: o.ContentHash, OrderQty: o.OrderQty, CumQty: o.CumQty, LeavesQty: o.LeavesQty, Sent: o.Sent,
+		Detail: o.ExceptionDetail, Overrides: o.Overrides,
 	}
 	if o.Approval != nil {
 		p.Approver = o.Approval.Approver
@@ -431,6 +485,14 @@ func pageOfOrder(o pipeline.OrderDetail) orderPage {
 		p.Executions = append(p.Executions, executionLine{string(e.Key), string(e.ExecType), e.Quantity, e.Price, e.TradeDate, e.Effective})
 	}
 	return p
+}
+
+// stopped returns the exception of the order with its words, unless a lock says them below.
+func (p orderPage) stopped() string {
+	if p.Detail == "" || p.Exception == orders.TaxLock && p.Stop != nil {
+		return p.Exception
+	}
+	return p.Exception + ": " + p.Detail
 }
 
 func writeOrderPage(w io.Writer, p orderPage) error {
@@ -446,11 +508,17 @@ func writeOrderPage(w io.Writer, p orderPage) error {
 	}
 	fmt.Fprintf(w, "\nstatus  %s: %s of %s filled, %s left\n", p.Status, p.CumQty, p.OrderQty, p.LeavesQty)
 	for _, l := range []struct{ name, text string }{
-		{"stopped", p.Exception}, {"held by", p.HeldBy}, {"signed", p.Approver}, {"waits", strings.Join(p.WaitsFor, ", ")}, {"content", p.ContentHash},
+		{"stopped", p.stopped()}, {"held by", p.HeldBy}, {"signed", p.Approver}, {"waits", strings.Join(p.WaitsFor, ", ")}, {"content", p.ContentHash},
 	} {
 		if l.text != "" {
 			fmt.Fprintf(w, "%-7s %s\n", l.name, l.text)
 		}
+	}
+	if p.Stop != nil {
+		fmt.Fprintf(w, "locked  %s\n", p.Stop.Text())
+	}
+	for _, o := range p.Overrides {
+		fmt.Fprintf(w, "let go  %s\n", overrideText(o))
 	}
 	for _, l := range p.Lots {
 		fmt.Fprintf(w, "lot     %s of %s\n", l.Shares, l.Lot)

@@ -44,12 +44,7 @@ func newTaxReportCmd(a *app) *cobra.Command {
 			if err := f.check(a.settings.Output); err != nil {
 				return err
 			}
-			d, err := a.openOffice(c.Context(), false)
-			if err != nil {
-				return err
-			}
-			defer d.close()
-			return a.reportTax(c.Context(), d, f)
+			return a.withOffice(c.Context(), false, func(d *office) error { return a.reportTax(c.Context(), d, f) })
 		},
 	}
 	flags := c.Flags()

@@ -124,7 +124,7 @@ func (d *day) propose() {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	batch := pipeline.Batch{Topic: pipeline.TopicWork, Spans: []pipeline.Span{{First: 0, Next: 1, Epoch: at[0].Epoch, LastRecord: now}}}
+	batch := pipeline.Batch{Topic: pipeline.TopicWork, Spans: []pipeline.Span{{First: 0, Next: 1, Epoch: at[0].Epoch, Applied: 1, LastRecord: now}}}
 	if err := d.db.SaveDecisions(d.t.Context(), batch, []pipeline.Decision{decision}, nil); err != nil {
 		d.t.Fatal(err)
 	}
@@ -430,7 +430,7 @@ func TestSalesAreCheckedAgainWhereTheTaxBookMoved(t *testing.T) {
 		want  string
 	}{
 		{"lot used up elsewhere", sold, "it sells 60 of lot L1 and the lot has 50"},
-		{"reinvested dividend in the window", taxEvent("D1", region.Drip, session-3, "5", "50"), "50 of its loss would be denied"},
+		{"reinvested dividend in the window", taxEvent("D1", region.Drip, session-3, "5", "50"), "50 USD of its loss would be denied"},
 		{"reinvested dividend before the window", taxEvent("D1", region.Drip, session-31, "5", "50"), ""},
 		{"another security", other, ""},
 	}
@@ -470,8 +470,10 @@ func TestALockedPurchaseSaysWhatItDestroys(t *testing.T) {
 		want   string
 	}{
 		{"a loss of the book", session + 27, []region.Event{bought, sold},
-			"BBB is locked through 2020-04-12 by order X; it would destroy 300 of realized losses, 0 of it for good, worth 105 of tax"},
-		{"nothing filled yet", session + 27, []region.Event{bought}, "BBB is locked through 2020-04-12 by order X"},
+			"BBB is locked through 2020-04-12 by the sale X of account A1; buying it would destroy 300.00 USD of losses" +
+				" (300.00 of BBB sold by A1 on 2020-03-13), 0.00 USD of it for good, worth 105.00 USD of tax. "},
+		{"nothing filled yet", session + 27, []region.Event{bought},
+			"BBB is locked through 2020-04-12 by the sale X of account A1; buying it would destroy no loss of the book as it stands. "},
 		{"the lock is over", session - 1, []region.Event{bought}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -489,7 +491,7 @@ func TestALockedPurchaseSaysWhatItDestroys(t *testing.T) {
 			}
 			got := ""
 			if len(r.Stale) > 0 {
-				got = r.Stale[0].Numbers["because"]
+				got, _, _ = strings.Cut(r.Stale[0].Text(), "Reject it")
 			}
 			if got != c.want || r.Orders+len(r.Stale) != 1 {
 				t.Errorf("Submit = %+v, want the purchase stale because %q", r, c.want)

@@ -14,8 +14,6 @@ import (
 	"daybreak/orders"
 	"daybreak/pipeline"
 	"daybreak/portfolio"
-	"daybreak/rebalance"
-	"daybreak/tlh"
 )
 
 var _ pipeline.GatewayBook = (*DB)(nil)
@@ -110,21 +108,10 @@ func loadDesk(ctx context.Context, tx pgx.Tx, r pipeline.DeskRequest) (*pipeline
 			return nil, fmt.Errorf("take what is due: %w", err)
 		}
 	}
-	l := newLoader(pipeline.Run{}, ids)
-	d := &deskLoader{loader: &l, request: r, out: &pipeline.DeskLoad{
-		Households: make([]pipeline.DeskHousehold, len(ids)), References: map[pipeline.ReferenceKey]pipeline.Reference{},
-		Sent: map[pipeline.SentKey]money.Dec{}, Identical: map[market.Symbol]string{},
-	}}
-	for _, step := range []func(context.Context, pgx.Tx) error{
-		l.loadHouseholds, l.loadAccounts, l.loadCash, l.loadPositions, l.loadExceptions,
-		d.loadOrders, d.loadLocks, d.loadReferences, d.loadSent, d.loadHalt, d.loadTax,
-	} {
-		if err := step(ctx, tx); err != nil {
-			return nil, err
-		}
-	}
-	d.finish()
-	return d.out, nil
+	d := newDeskLoader(r, ids)
+	err = d.fill(ctx, tx, d.loadHouseholds, d.loadAccounts, d.loadCash, d.loadPositions, d.loadExceptions,
+		d.loadOrders, d.loadOverrides, d.loadLocks, d.loadReferences, d.loadSent, d.loadHalt, d.loadTax)
+	return d.out, err
 }
 
 // deskLoader fills what the desk sees, over the loader of households.
@@ -132,6 +119,26 @@ type deskLoader struct {
 	*loader
 	request pipeline.DeskRequest
 	out     *pipeline.DeskLoad
+}
+
+func newDeskLoader(r pipeline.DeskRequest, ids []portfolio.HouseholdID) *deskLoader {
+	l := newLoader(pipeline.Run{}, ids)
+	return &deskLoader{loader: &l, request: r, out: &pipeline.DeskLoad{
+		Households: make([]pipeline.DeskHousehold, len(ids)), References: map[pipeline.ReferenceKey]pipeline.Reference{},
+		Sent: map[pipeline.SentKey]money.Dec{}, Identical: map[market.Symbol]string{}, Rates: map[pipeline.RateKey]money.Dec{},
+	}}
+}
+
+// fill runs steps, each after what it needs, and brings what they read to where the desk looks for
+// it.
+func (d *deskLoader) fill(ctx context.Context, tx pgx.Tx, steps ...loadStep) error {
+	for _, step := range steps {
+		if err := step(ctx, tx); err != nil {
+			return err
+		}
+	}
+	d.finish()
+	return nil
 }
 
 func (d *deskLoader) loadOrders(ctx context.Context, tx pgx.Tx) error {
@@ -146,14 +153,6 @@ func (d *deskLoader) loadOrders(ctx context.Context, tx pgx.Tx) error {
 		o.Household = d.ids[i]
 		d.out.Households[i].Orders = append(d.out.Households[i].Orders, o)
 		o.Lots, o.WaitsFor, o.Numbers = nil, nil, nil
-	})
-}
-
-func (d *deskLoader) loadLocks(ctx context.Context, tx pgx.Tx) error {
-	var k tlh.Lock
-	targets := []any{&k.Property, &k.Symbol, &k.Account, &k.Order, &k.Until, &k.Provisional}
-	return d.forEach(ctx, tx, scan{"DeskLocks", nil, targets}, func(i int) {
-		d.out.Households[i].Locks = append(d.out.Households[i].Locks, k)
 	})
 }
 
@@ -216,44 +215,6 @@ func (d *deskLoader) loadHalt(ctx context.Context, tx pgx.Tx) error {
 		d.out.Halt = reason
 	}
 	return nil
-}
-
-// loadTax loads the tax history of households whose book has moved since an order was planned.
-func (d *deskLoader) loadTax(ctx context.Context, tx pgx.Tx) error {
-	if !d.request.WithTax {
-		return nil
-	}
-	var moved []portfolio.HouseholdID
-	for i, h := range d.out.Households {
-		if slices.ContainsFunc(h.Orders, func(o pipeline.DeskOrder) bool { return o.BookVersion != d.households[i].Input.BookVersion }) {
-			moved = append(moved, d.ids[i])
-		}
-	}
-	if len(moved) == 0 {
-		return nil
-	}
-	tax := newLoader(pipeline.Run{}, moved)
-	for _, step := range []func(context.Context, pgx.Tx) error{tax.loadCheckpoints, tax.loadEvents, tax.loadOwners} {
-		if err := step(ctx, tx); err != nil {
-			return err
-		}
-	}
-	for i, id := range moved {
-		at, _ := slices.BinarySearch(d.ids, id)
-		d.out.Households[at].Tax = &rebalance.Input{Tax: tax.households[i].Input.Tax, Events: tax.households[i].Input.Events}
-		d.households[at].Input.Household.Owners = tax.households[i].Input.Household.Owners
-	}
-	rows, err := tx.Query(ctx, query("IdenticalGroups"))
-	if err != nil {
-		return err
-	}
-	var symbol market.Symbol
-	var group string
-	_, err = pgx.ForEachRow(rows, []any{&symbol, &group}, func() error {
-		d.out.Identical[symbol] = group
-		return nil
-	})
-	return err
 }
 
 // finish brings what the loader of households read to where the desk looks for it.

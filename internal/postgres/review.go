@@ -62,7 +62,10 @@ func saveReview(ctx context.Context, tx pgx.Tx, run string, c pipeline.ReviewCha
 	if err := flagOrders(ctx, tx, run, c.Flagged); err != nil {
 		return err
 	}
-	done := len(c.Flagged)
+	if err := insertOverrides(ctx, tx, c.Overrides); err != nil {
+		return err
+	}
+	done := len(c.Flagged) + len(c.Overrides)
 	for _, act := range []struct {
 		query string
 		ids   []orders.ID
@@ -89,6 +92,11 @@ func saveReview(ctx context.Context, tx pgx.Tx, run string, c pipeline.ReviewCha
 			return fmt.Errorf("void locks: %w", err)
 		}
 	}
+	if len(c.Overrides) > 0 {
+		if err := letThrough(ctx, tx, run, c, detail); err != nil {
+			return err
+		}
+	}
 	if c.Frozen == nil && done == 0 {
 		return nil // nothing was open for the act: nothing changed
 	}
@@ -101,6 +109,21 @@ func saveReview(ctx context.Context, tx pgx.Tx, run string, c pipeline.ReviewCha
 	}
 	_, err := tx.Exec(ctx, query("Notify"), ChannelOrders, run)
 	return err
+}
+
+// letThrough has the gateway look at orders whose locks were overridden, and says in the audit's
+// detail what was decided about each.
+func letThrough(ctx context.Context, tx pgx.Tx, run string, c pipeline.ReviewChanges, detail map[string]any) error {
+	ids := make([]string, len(c.Overrides))
+	for i, o := range c.Overrides {
+		ids[i] = string(o.Order)
+	}
+	if _, err := tx.Exec(ctx, query("MarkDueOrders"), run, ids); err != nil {
+		return fmt.Errorf("mark households: %w", err)
+	}
+	detail["orders"], detail["ids"] = len(ids), clipped(ids)
+	detail["before"], detail["after"], detail["overrides"] = c.Before, c.After, c.Overrides
+	return nil
 }
 
 // idsMax bounds the order ids that an audit row lists: the root names them all.
@@ -150,11 +173,7 @@ func flagOrders(ctx context.Context, tx pgx.Tx, run string, flagged []pipeline.F
 	n := len(flagged)
 	ids, codes, details := make([]string, n), make([]string, n), make([]string, n)
 	for i, f := range flagged {
-		text, err := json.Marshal(f.Numbers)
-		if err != nil {
-			return err
-		}
-		ids[i], codes[i], details[i] = string(f.Order), f.Code, string(text)
+		ids[i], codes[i], details[i] = string(f.Order), f.Code, f.Text()
 	}
 	_, err := collect[string](ctx, tx, "FlagOrders", run, ids, codes, details)
 	return err

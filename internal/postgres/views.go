@@ -156,10 +156,11 @@ func (db *DB) Order(ctx context.Context, run string, id orders.ID) (pipeline.Ord
 	o := found[0]
 	approvals, err1 := rowsOf[pipeline.Approved](ctx, db, "ViewOrderApproval", run, id)
 	decisions, err2 := rowsOf[pipeline.AccountDecision](ctx, db, "ViewAccountDecisions", o.Account, run, 1)
-	var err3, err4 error
+	var err3, err4, err5 error
 	o.Executions, err3 = rowsOf[pipeline.ExecutionRow](ctx, db, "ViewOrderExecutions", id, executionsMax)
 	o.History, err4 = rowsOf[pipeline.AuditRow](ctx, db, "ViewHistory", run, id, historyMax)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	o.Overrides, err5 = db.overridesOf(ctx, run, id)
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return o, fmt.Errorf("order %s: %w", id, err)
 	}
 	if len(approvals) > 0 {

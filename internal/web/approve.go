@@ -10,14 +10,19 @@ import (
 	"strings"
 
 	"daybreak/internal/filter"
+	"daybreak/orders"
 	"daybreak/pipeline"
+	"daybreak/portfolio"
 )
 
 // Actions are the acts of people on orders. A refusal wraps pipeline.ErrState or pipeline.ErrNotFound;
 // its text is shown.
 type Actions interface {
-	Preview(ctx context.Context, a pipeline.Act) (pipeline.Frozen, error)
+	Preview(ctx context.Context, a pipeline.Act) (pipeline.ApprovalResult, error)
 	Approve(ctx context.Context, a pipeline.Act) (pipeline.ApprovalResult, error)
+	Override(ctx context.Context, a pipeline.Act) (pipeline.OverrideResult, error)
+	// Stop returns what stops an order that was not sent, or nil where no tax lock does.
+	Stop(ctx context.Context, run string, household portfolio.HouseholdID, id orders.ID) (*pipeline.LockStop, error)
 	Reject(ctx context.Context, a pipeline.Act) (int, error)
 	Hold(ctx context.Context, a pipeline.Act) (int, error)
 	Release(ctx context.Context, a pipeline.Act) (int, error)
@@ -38,6 +43,9 @@ func (d Desk) Submit(ctx context.Context, a pipeline.Act) (pipeline.SubmitResult
 // chosenMax is how many orders one act can name one by one: their ids must fit into one expression.
 const chosenMax = 150
 
+// flaggedMax bounds the orders that a page lists one by one as stopped by a check.
+const flaggedMax = 20
+
 // commentMax bounds what a person may write beside an act.
 const commentMax = 1_000
 
@@ -45,6 +53,8 @@ const commentMax = 1_000
 type approveBody struct {
 	Run      pipeline.Run
 	Frozen   pipeline.Frozen
+	Flagged  []pipeline.Flag       // that a check would stop, at most flaggedMax
+	More     int                   // beyond those
 	Amounts  []pipeline.OrderTotal // of what matches, by side and currency
 	Matching int64
 	Chips    []chip
@@ -67,9 +77,12 @@ func (s *Server) askApprove(w http.ResponseWriter, r *http.Request) error {
 	}
 	b := approveBody{Run: run, Chips: l.chips(), Filter: filterValues(l.filter), Where: act.Where, Back: l.address(nil),
 		MadeByMe: run.Maker == act.By}
-	if b.Frozen, err = s.actions.Preview(ctx, act); err != nil {
+	preview, err := s.actions.Preview(ctx, act)
+	if err != nil {
 		return err
 	}
+	b.Frozen, b.Flagged = preview.Frozen, preview.Flagged[:min(len(preview.Flagged), flaggedMax)]
+	b.More = len(preview.Flagged) - len(b.Flagged)
 	if b.Amounts, err = s.views.OrderTotals(ctx, act.Run, l.filter); err != nil {
 		return err
 	}
@@ -190,6 +203,25 @@ func (s *Server) hold(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) release(w http.ResponseWriter, r *http.Request) error {
 	return s.actOnOne(w, r, s.actions.Release, "Order %s is no longer held.")
+}
+
+// override lets one order buy what tax locks forbid: the person has seen the loss and says why.
+func (s *Server) override(w http.ResponseWriter, r *http.Request) error {
+	if strings.TrimSpace(r.PostFormValue("comment")) == "" {
+		return refused{http.StatusBadRequest, "An override of a tax lock says why: write it down."}
+	}
+	if r.PostFormValue("root") == "" {
+		return refused{http.StatusBadRequest, "An override names the loss that was shown. Open the order's page again."}
+	}
+	do := func(ctx context.Context, act pipeline.Act) (int, error) {
+		act.Root = r.PostForm.Get("root")
+		result, err := s.actions.Override(context.WithoutCancel(ctx), act)
+		if err == nil && len(result.Flagged) > 0 {
+			err = refused{http.StatusConflict, "The order stays stopped: " + result.Flagged[0].Text()}
+		}
+		return result.Orders, err
+	}
+	return s.actOnOne(w, r, do, "Order %s is approved and may buy in spite of the tax lock.")
 }
 
 func (s *Server) reject(w http.ResponseWriter, r *http.Request) error {

@@ -9,6 +9,7 @@ import (
 	"daybreak/money"
 	"daybreak/orders"
 	"daybreak/pipeline"
+	"daybreak/portfolio"
 )
 
 // pageRows is the number of orders of one page of the grid.
@@ -236,6 +237,7 @@ type orderBody struct {
 	CanRelease bool
 	CanApprove bool
 	Path       string
+	Stop       *pipeline.LockStop // by tax locks that no override names
 }
 
 func (s *Server) order(w http.ResponseWriter, r *http.Request) error {
@@ -266,8 +268,19 @@ func (s *Server) orderBody(ctx context.Context, run string, id orders.ID, user *
 		return nil, err
 	}
 	b.MadeByMe = made.Maker == user.Name
-	b.CanApprove = o.State == pipeline.ReviewProposed
+	if o.Side == portfolio.Buy && o.Sent == nil {
+		if b.Stop, err = s.actions.Stop(ctx, run, o.Household, id); err != nil {
+			return nil, err
+		}
+	}
+	b.CanApprove = o.State == pipeline.ReviewProposed && b.Stop == nil
 	b.CanHold = o.State == pipeline.ReviewProposed || o.State == pipeline.ReviewApproved
 	b.CanRelease = o.State == pipeline.ReviewHeld
 	return b, nil
+}
+
+// CanOverride reports whether the lock is all that stops the order and its loss can be told.
+func (b *orderBody) CanOverride() bool {
+	onlyLocked := b.Exception == "" && b.HeldBy == "" || b.State == pipeline.ReviewFlagged && b.Exception == orders.TaxLock
+	return b.Stop != nil && b.Stop.Unknown == "" && onlyLocked
 }

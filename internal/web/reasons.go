@@ -201,7 +201,7 @@ func written(key, value string, home, account market.Currency) string {
 // actions are the words for what the audit trail records.
 var actions = map[string]string{
 	"order.approve": "approved", "order.reject": "rejected", "order.hold": "held", "order.release": "released from hold",
-	"order.submit": "submitted", "order.send": "sent to the broker", "run.start": "started the run",
+	"order.override_lock": "overrode a tax lock of", "order.submit": "submitted", "order.send": "sent to the broker", "run.start": "started the run",
 }
 
 func actionWords(action string) string {

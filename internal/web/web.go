@@ -182,6 +182,7 @@ func (s *Server) routes() *http.ServeMux {
 	handle("POST /runs/{run}/orders/{order}/hold", PM, s.hold)
 	handle("POST /runs/{run}/orders/{order}/release", PM, s.release)
 	handle("POST /runs/{run}/orders/{order}/reject", PM, s.reject)
+	handle("POST /runs/{run}/orders/{order}/override", PM, s.override)
 	handle("GET /accounts/{account}", Viewer, s.account)
 	handle("GET /fills", Viewer, s.fills)
 	handle("GET /search", Viewer, s.search)

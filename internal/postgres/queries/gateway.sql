@@ -88,15 +88,31 @@ WHERE o.household = ANY ($1)
        OR o.sent IS NOT NULL AND o.session IN (SELECT s.session FROM run s WHERE s.id = ANY ($2)));
 
 -- name: DeskLocks
--- A provisional lock binds what is sent as soon as its own order was submitted: a proposal that nobody
--- has approved must not strand the purchases of another run. Submitting it looks at those first.
-SELECT l.household, l.property, l.symbol, l.account, l.order_id, l.until, l.state = 'provisional' AS provisional
-FROM tax_lock l
-WHERE l.household = ANY ($1)
-  AND (l.state = 'fixed'
-       OR l.state = 'provisional'
-          AND EXISTS (SELECT FROM trade_order o WHERE o.run = l.run AND o.id = l.order_id AND o.released))
-ORDER BY l.household, l.property, l.until, l.account, l.symbol, l.order_id;
+SELECT household, property, symbol, account, order_id, until, provisional
+FROM binding_lock
+WHERE household = ANY ($1)
+ORDER BY household, property, until, account, symbol, order_id;
+
+-- name: DeskOverrides
+SELECT household, run, order_id, content_hash, locks, maker, approver
+FROM lock_override
+WHERE household = ANY ($1)
+ORDER BY household, id;
+
+-- name: LockedHouseholds
+-- Households with a purchase of a run that was not sent and whose property is locked. A lock ends on a
+-- tax day, which is the session or later: what remains is for the desk to tell.
+SELECT DISTINCT o.household
+FROM trade_order o
+JOIN security s ON s.symbol = o.symbol
+JOIN binding_lock l ON l.household = o.household AND l.property = s.identical_group AND l.until >= o.session
+WHERE o.run = $1
+  AND o.household > $2
+  AND o.side = 'buy'
+  AND o.sent IS NULL
+  AND o.state = 'Proposed'
+ORDER BY o.household
+LIMIT $3;
 
 -- name: DeskReferences
 SELECT n.symbol, n.session, p.close, p.day

@@ -17,6 +17,11 @@ INSERT INTO approval (run, filter, orders, notional, root, maker, approver, comm
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 RETURNING id;
 
+-- name: InsertOverride
+INSERT INTO lock_override (run, order_id, content_hash, household, locks, destroyed, gone, tax, currency, basis, maker, approver, comment, decided)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+ON CONFLICT (run, order_id, content_hash, locks) DO NOTHING;
+
 -- name: DropOldApprovals
 -- An order whose content changed since it was approved gets its new signature in place of the old one.
 DELETE FROM approval_order WHERE run = $1 AND order_id = ANY ($2);

@@ -200,9 +200,10 @@ LIMIT $1;
 SELECT count(*) FROM tax_lock WHERE state <> 'void';
 
 -- name: VerifyLocksBroken
--- Purchases of a property that the household has locked by another order: those that were sent against
--- a firm lock, and those that a run proposes against its own harvests. Locks end on a tax day, which
--- the caller knows from region, exchange and session.
+-- Purchases of a property that the household has locked by another order, without an override that
+-- names this lock for the content that they have, signed by another person than the run's maker: those
+-- that were sent against a firm lock, and those that a run proposes against its own harvests. Locks
+-- end on a tax day, which the caller knows from region, exchange and session.
 SELECT o.run || ' ' || o.id, 'buys ' || o.symbol || ' while ' || l.property || ' is locked until ' || l.until,
        h.region, s.exchange, o.session, l.until
 FROM trade_order o
@@ -213,6 +214,17 @@ JOIN run lr ON lr.id = l.run AND lr.session <= o.session
 WHERE o.side = 'buy'
   AND (l.state = 'fixed' AND o.sent IS NOT NULL
        OR l.state <> 'void' AND l.run = o.run AND o.state = 'Proposed' AND o.exception = '')
+  AND NOT EXISTS (
+      SELECT
+      FROM lock_override v
+      JOIN run r ON r.id = v.run AND r.maker <> v.approver
+      CROSS JOIN jsonb_to_recordset(v.locks) AS named (property text, "order" text, until date)
+      WHERE v.run = o.run
+        AND v.order_id = o.id
+        AND v.content_hash = o.content_hash
+        AND named.property = l.property
+        AND named."order" = l.order_id
+        AND named.until >= l.until)
 ORDER BY o.run, o.id;
 
 -- name: VerifyOutcomesChecked

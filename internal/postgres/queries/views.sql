@@ -164,6 +164,12 @@ FROM approval_order ao
 JOIN approval a ON a.id = ao.approval
 WHERE ao.run = $1 AND ao.order_id = $2;
 
+-- name: ViewOrderOverrides
+SELECT content_hash, household, locks, destroyed, gone, tax, currency, basis, maker, approver, comment, decided
+FROM lock_override
+WHERE run = $1 AND order_id = $2
+ORDER BY id DESC;
+
 -- name: ViewOrderExecutions
 SELECT household, version, key, exec_type, order_id, run, account, symbol, side, quantity, price, commission, fees, currency,
        trade_date, settle_date, broker_time, effective, source_partition, source_offset
