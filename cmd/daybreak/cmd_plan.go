@@ -187,12 +187,15 @@ func planAccount(a *app, solver *optimum.Solver, u *optimum.Universe, of account
 	return line
 }
 
-// gapException returns the exception of a plan whose certified gap is above the limit, or nil.
+// gapException returns the exception of a plan whose certified gap is above the limit, or nil. What
+// keeping the accounts of a household apart costs is no part of it: the household's own gap counts
+// that.
 func gapException(plan *optimum.Plan, gapMax float64) *planException {
-	if plan.GapBP <= gapMax {
+	gap := plan.GapBP - float64(1e4*plan.Coupling)
+	if gap <= gapMax {
 		return nil
 	}
-	return &planException{Code: gapAbove, Detail: fmt.Sprintf("gap %.4f bp, limit %g", plan.GapBP, gapMax)}
+	return &planException{Code: gapAbove, Detail: fmt.Sprintf("gap %.4f bp, limit %g", gap, gapMax)}
 }
 
 // exceptionOf names why something was not planned.
@@ -219,6 +222,9 @@ type planNumbers struct {
 	GapMoney       number       `json:"gap_money"`
 	FixedObjective *float64     `json:"fixed_objective"`
 	FixedBound     float64      `json:"fixed_bound"`
+	CouplingBP     *float64     `json:"coupling_bp,omitempty"`
+	HouseholdGapBP *float64     `json:"household_gap_bp,omitempty"`
+	BandsLifted    bool         `json:"bands_lifted,omitempty"`
 	NoTrade        float64      `json:"no_trade"`
 	TrackingError  float64      `json:"tracking_error"`
 	Tax            float64      `json:"tax"`
@@ -270,7 +276,7 @@ func (n number) MarshalJSON() ([]byte, error) { return []byte(money.Dec(n).Strin
 // numbersOf copies what a plan says; the plan itself belongs to the solver.
 func numbersOf(p *optimum.Plan, u *optimum.Universe, a *optimum.Account) *planNumbers {
 	n := &planNumbers{Objective: p.Objective, Bound: p.Bound, GapBP: p.GapBP, GapMoney: number(p.GapMoney), FixedBound: p.Fixed.Bound,
-		NoTrade: p.NoTrade, TrackingError: p.TrackingError, Tax: p.Parts.Tax, Cash: p.CashAfter.Float() / p.Value.Float(),
+		NoTrade: p.NoTrade, BandsLifted: p.AreBandsLifted, TrackingError: p.TrackingError, Tax: p.Parts.Tax, Cash: p.CashAfter.Float() / p.Value.Float(),
 		Trades: make([]planTrade, len(p.Trades)), Reasons: make([]planReason, len(p.Reasons))}
 	if p.Fixed.IsFeasible {
 		objective := p.Fixed.Objective

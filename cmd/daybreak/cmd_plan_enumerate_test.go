@@ -283,7 +283,7 @@ func TestPlanHouseholdsAgainstEnumeration(t *testing.T) {
 		e.prices = append(e.prices, p.Close.Float())
 	}
 	coupled := 0
-	for seed := range uint64(60) {
+	for seed := range uint64(200) {
 		accounts := smallHousehold(seed, e.prices)
 		var all []map[[2]int]float64
 		worth := 0.0

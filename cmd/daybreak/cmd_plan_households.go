@@ -304,10 +304,20 @@ func (p *householdPlanner) fill(record pipeline.HouseholdRecord, lines []planLin
 		}
 		lines[i].planNumbers = numbersOf(&plan.Plans[k], list[k].Universe, list[k].Account)
 		lines[i].Micros = micros
-		lines[i].Exception = gapException(&plan.Plans[k], p.flags.gapMax)
+		lines[i].takeHousehold(plan, k, p.flags.gapMax)
 		k++
 	}
 	return nil
+}
+
+// takeHousehold adds what the household's plan says of account k, and the exception of a gap above the
+// limit: of the account under the household's decisions, or of these decisions.
+func (l *planLine) takeHousehold(plan *optimum.HouseholdPlan, k int, gapMax float64) {
+	coupling := 1e4 * plan.Plans[k].Coupling
+	l.CouplingBP, l.HouseholdGapBP = &coupling, &plan.GapBP
+	if l.Exception = gapException(&plan.Plans[k], gapMax); l.Exception == nil && coupling > gapMax && plan.GapBP > gapMax {
+		l.Exception = &planException{Code: gapAbove, Detail: fmt.Sprintf("household's gap %.4f bp, limit %g", plan.GapBP, gapMax)}
+	}
 }
 
 // solve plans the members of a household. One whose rules cannot be met, such as a withdrawal that

@@ -268,9 +268,10 @@ func TestPlanHouseholdsDoNotWash(t *testing.T) {
 	}
 	args := []string{"--date", "2020-03-16"}
 	counts := [2]int{}
+	codes := [...]int{exitOK, exitExceptions} // a transfer between two accounts needs both
 	for k, list := range [][]pipeline.HouseholdRecord{records, alone} {
 		byHousehold := map[int][]map[string]any{}
-		for _, l := range planned(t, exitExceptions, append(args, householdFile(t, list))...) {
+		for _, l := range planned(t, codes[k], append(args, householdFile(t, list))...) {
 			if l["objective"] == nil {
 				continue // an account that cannot be planned does not trade
 			}
@@ -302,6 +303,34 @@ func accountAlone(r pipeline.HouseholdRecord, a pipeline.AccountRecord) pipeline
 	}
 	out.Accounts[0].Positions = nil
 	return out
+}
+
+// TestPlanHouseholdsInEveryMode plans a world in each mode that trades: every account is planned, the
+// small ones with whole shares too, within the limit of the gap.
+func TestPlanHouseholdsInEveryMode(t *testing.T) {
+	t.Parallel()
+	name := householdFile(t, worldRecords(t, sim.WorldSettings{Households: 60, Seed: 3, Years: 3, DirectPPM: 50_000}))
+	for _, mode := range []string{"full", "cash_only", "harvest_only"} {
+		raised, coupled := 0, 0
+		for _, l := range planned(t, exitOK, name, "--date", "2020-03-16", "--mode", mode) {
+			gap, coupling := l["gap_bp"].(float64), l["coupling_bp"].(float64)
+			if gap-coupling > 1 || l["household_gap_bp"].(float64) > 1 {
+				t.Errorf("mode %s: %v: gap %.4f bp of which coupling %.4f, household's %.4f, want at most 1", mode, l["account"], gap, coupling, l["household_gap_bp"])
+			}
+			if coupling > 0 {
+				coupled++
+			}
+			for _, tr := range l["trades"].([]any) {
+				if tr.(map[string]any)["side"] == "sell" {
+					raised++
+					break
+				}
+			}
+		}
+		if raised == 0 || mode != "cash_only" && coupled == 0 {
+			t.Errorf("mode %s: %d accounts sell, %d bear a decision of their household: the world tests nothing", mode, raised, coupled)
+		}
+	}
 }
 
 func TestPlanHouseholdsNamesFaultsAndGoesOn(t *testing.T) {

@@ -2,6 +2,7 @@ package optimum
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,14 +19,17 @@ type Member struct {
 	Rate     money.Dec // household's currency for one unit of the account's; 0 for 1
 }
 
-// HouseholdPlan is the plans of a household's accounts. No property is sold at a loss in one of
-// them and bought in one of them. The bound of each plan, from which its gap counts, is that of its
-// account alone: what the accounts cost each other is part of the gaps.
+// HouseholdPlan is the plans of a household's accounts. No property is sold at a loss in one of them
+// and bought in one of them. The bound of each plan, from which its gap counts, is that of its
+// account alone: what the accounts cost each other is part of the gaps, and each plan's Coupling says
+// how much. The household's own bound counts every way to decide.
 type HouseholdPlan struct {
 	Plans     []Plan   // by member
 	Decisions []Choice // properties that the members would have traded both ways, by name
 	Objective money.Dec
-	Bound     money.Dec // least objective if the accounts did not bar each other
+	Bound     money.Dec // no trades that keep the accounts apart have a lower objective
+	Alone     money.Dec // least objective if the accounts did not bar each other
+	GapBP     float64   // objective less bound, in basis points of the value of all
 }
 
 // Choice says what was decided about a property that some member would sell at a loss and some
@@ -75,6 +79,7 @@ func (s *Solver) SolveHousehold(members []Member) (*HouseholdPlan, error) {
 	plans := make([]Plan, len(members))
 	out := &HouseholdPlan{}
 	bounds := make([]float64, len(members))
+	worth := money.Zero
 	for k := range h.members {
 		m := &h.members[k]
 		own := *m.Account
@@ -87,14 +92,21 @@ func (s *Solver) SolveHousehold(members []Member) (*HouseholdPlan, error) {
 		}
 		plans[k] = clonePlan(p)
 		bounds[k] = p.Bound
-		out.Bound = out.Bound.Add(m.inMoney(p.Bound, p.Value))
+		out.Alone = out.Alone.Add(m.inMoney(p.Bound, p.Value))
+		worth = worth.Add(m.converted(p.Value))
 	}
-	if err := h.explore(plans); h.best.plans == nil {
+	bound, err := h.explore(plans)
+	if h.best.plans == nil {
 		return nil, err
 	}
 	out.Plans, out.Decisions, out.Objective = h.best.plans, h.best.decisions, h.best.objective
+	out.Bound = money.Min(bound, out.Objective)
+	if worth.Sign() > 0 {
+		out.GapBP = out.Objective.Sub(out.Bound).Float() / worth.Float() * 1e4
+	}
 	for k := range out.Plans {
 		p := &out.Plans[k]
+		p.Coupling = max(0, p.Bound-bounds[k])
 		p.Bound = bounds[k]
 		p.GapBP, p.GapMoney = (p.Objective-p.Bound)*1e4, gapMoney(p.Objective-p.Bound, p.Value)
 	}
@@ -102,18 +114,19 @@ func (s *Solver) SolveHousehold(members []Member) (*HouseholdPlan, error) {
 	return out, nil
 }
 
-// explore looks for the best plans that follow from these by decisions about properties.
-func (h *household) explore(plans []Plan) error {
+// explore looks for the best plans that follow from these by decisions about properties. It returns a
+// bound of all of them, and why there are none where there are none.
+func (h *household) explore(plans []Plan) (money.Dec, error) {
 	objective, bound := h.totals(plans)
 	if h.best.plans != nil && !bound.Less(h.best.objective) {
-		return nil
+		return bound, nil
 	}
 	property, found := h.conflict(plans)
 	if !found {
 		if h.best.plans == nil || objective.Less(h.best.objective) {
 			h.best.plans, h.best.decisions, h.best.objective = plans, slices.Clone(h.path), objective
 		}
-		return nil
+		return bound, nil
 	}
 	harvested, errHarvested := h.try(plans, property, true)
 	bought, errBought := h.try(plans, property, false)
@@ -123,19 +136,39 @@ func (h *household) explore(plans []Plan) error {
 		order = [...]side{harvested, bought}
 	}
 	err := errBought
+	var least *money.Dec
 	for n, way := range order {
-		if way.plans == nil || n > 0 && h.best.plans != nil && h.tried >= decisionsMax {
+		below, why := bound, error(nil)
+		switch {
+		case way.plans == nil && way.isImpossible:
 			continue
+		case way.plans == nil:
+		case n > 0 && h.best.plans != nil && h.tried >= decisionsMax:
+			_, below = h.totals(way.plans)
+		default:
+			below, why = h.decide(way, property)
 		}
-		was := h.bar(property, way.isHarvested)
-		h.path = append(h.path, Choice{property, way.isHarvested, way.cost})
-		if below := h.explore(way.plans); below != nil {
-			err = below
+		if why != nil {
+			err = why
 		}
-		h.path = h.path[:len(h.path)-1]
-		h.restore(was)
+		if least == nil || below.Less(*least) {
+			least = &below
+		}
 	}
-	return err
+	if least == nil {
+		return bound, err
+	}
+	return money.Max(bound, *least), err
+}
+
+// decide explores the plans of one way to decide about a property.
+func (h *household) decide(way side, property string) (money.Dec, error) {
+	was := h.bar(property, way.isHarvested)
+	h.path = append(h.path, Choice{property, way.isHarvested, way.cost})
+	bound, err := h.explore(way.plans)
+	h.path = h.path[:len(h.path)-1]
+	h.restore(was)
+	return bound, err
 }
 
 // totals sums objectives and bounds in the household's currency.
@@ -217,9 +250,10 @@ func (m *Member) lossOf(t Trade) money.Dec {
 // side is one way to decide about a property: the plans that follow, nil where there are none, and
 // what they add to the objective.
 type side struct {
-	isHarvested bool
-	plans       []Plan
-	cost        money.Dec
+	isHarvested  bool
+	isImpossible bool // some account cannot be planned, for sure
+	plans        []Plan
+	cost         money.Dec
 }
 
 // try plans again the members that trade the property on the side that is given up.
@@ -235,6 +269,8 @@ func (h *household) try(plans []Plan, property string, isHarvested bool) (side, 
 		}
 		p, err := h.s.Solve(m.Universe, m.Account, m.Options)
 		if err != nil {
+			var f *Fault
+			out.isImpossible = errors.As(err, &f) && f.Code != NoRounding
 			return out, memberFault(m.Account.ID, err)
 		}
 		out.cost = out.cost.Add(m.inMoney(p.Objective, p.Value)).Sub(m.inMoney(plans[k].Objective, plans[k].Value))

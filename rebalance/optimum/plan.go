@@ -52,26 +52,28 @@ const rowsTolerance = 1e-9
 // Plan is the trades of one account with their certificate. Its slices belong to the Solver and
 // hold until its next Solve.
 type Plan struct {
-	Account       string
-	Value         money.Dec // of the account before trading
-	Trades        []Trade   // by security, sales in the order in which lots are used up
-	Conversions   []Conversion
-	Objective     float64 // of the rounded trades alone
-	Bound         float64 // no allowed trades have a lower objective
-	GapBP         float64 // objective less bound, in basis points of value
-	GapMoney      money.Dec
-	Parts         Parts
-	TrackingError float64 // annual
-	CashAfter     money.Dec
-	Residuals     Residuals
-	Fixed         Outcome // fixed roles, minimum trade and whole shares left out
-	Unrounded     Outcome
-	RoundingLoss  float64
-	NoTrade       float64 // objective of not trading
-	IsIdleAllowed bool    // not trading breaks no rule
-	Reasons       []Reason
-	Steps         int // of Newton's method
-	Branches      int
+	Account        string
+	Value          money.Dec // of the account before trading
+	Trades         []Trade   // by security, sales in the order in which lots are used up
+	Conversions    []Conversion
+	Objective      float64 // of the rounded trades alone
+	Bound          float64 // no allowed trades have a lower objective
+	GapBP          float64 // objective less bound, in basis points of value
+	GapMoney       money.Dec
+	Coupling       float64 // of a household: part of the gap that keeping its accounts apart costs this one
+	Parts          Parts
+	TrackingError  float64 // annual
+	CashAfter      money.Dec
+	Residuals      Residuals
+	Fixed          Outcome // fixed roles, minimum trade and whole shares left out
+	Unrounded      Outcome
+	RoundingLoss   float64
+	NoTrade        float64 // objective of not trading
+	IsIdleAllowed  bool    // not trading breaks no rule
+	AreBandsLifted bool    // bands of groups left no way to raise the cash that is missing
+	Reasons        []Reason
+	Steps          int // of Newton's method
+	Branches       int
 }
 
 // Reason says why a security trades or does not. Which numbers it has depends on its code.

@@ -11,7 +11,7 @@ const (
 	conversionCurve = 2e-4 // of a conversion of currency: a tenth of the account costs 1e-6 besides its spread, so that the amount is unique
 	conversionMax   = 4    // of one conversion, in account values
 	targetSlack     = "0.000000001"
-	cashBand        = 5e-4 // what a sale for cash may raise beyond the need
+	cashBand        = 5e-4 // what a sale for cash may raise beyond the need, or the least sale where that is more
 )
 
 var targetSlackDec = money.MustParse(targetSlack)

@@ -69,7 +69,7 @@ func (b *book) fillRows(p *problem) {
 	}
 	r := len(b.cash)
 	if b.hasCeiling() {
-		p.limit[r] = cashBand - p.limit[0]
+		p.limit[r] = max(cashBand, b.grain(p)) - p.limit[0]
 		for i := range b.u.Securities {
 			p.buyRow[i*p.rows+r], p.sellRow[i*p.rows+r] = -p.buyRow[i*p.rows], -p.sellRow[i*p.rows]
 		}
@@ -106,6 +106,23 @@ func (b *book) listRows(p *problem) {
 		}
 		p.touchedFrom[i+1] = int32(len(p.touched))
 	}
+}
+
+// grain is the largest of the least sales of the securities that may be sold: what a sale for cash may
+// have to raise beyond the need.
+func (b *book) grain(p *problem) float64 {
+	most := 0.0
+	for i := range b.u.Securities {
+		if p.lots.first[i] == p.lots.first[i+1] {
+			continue
+		}
+		least := b.a.MinTrade.Float() / b.worth
+		if tick := b.step(i) * b.priceOf(i) / b.worth; b.a.WholeShares {
+			least = math.Ceil(max(least/tick, 1)) * tick
+		}
+		most = max(most, least)
+	}
+	return most
 }
 
 func (b *book) fillGroup(p *problem, r int, g Group) int {

@@ -232,7 +232,7 @@ func (s *search) expand(k int32, all []uint8, aim float64) {
 	s.enterNode(k, all)
 	i, first := s.doubtful()
 	if i < 0 {
-		s.settle(k)
+		s.close(k)
 		return
 	}
 	s.nodes[k].isOpen = false
@@ -252,17 +252,30 @@ func (s *search) expand(k int32, all []uint8, aim float64) {
 	}
 }
 
-// settle solves node k, in which every item has one piece left, as far as rounding allows. It does
-// not come back to the frontier.
-func (s *search) settle(k int32) {
-	s.highest.value = math.Inf(-1)
-	s.climb(s.mask, 0, stop{gradientDone, s.best.value, climbStepsMax})
+// close solves node k, in which every item has one piece left, as far as rounding allows. It does not
+// come back to the frontier.
+func (s *search) close(k int32) {
+	s.settle(k, 0)
 	s.consider(s.mask)
+	s.settled = min(s.settled, s.nodes[k].bound)
+}
+
+// settle climbs from the dual point of node k, which is entered, as far as rounding allows.
+func (s *search) settle(k int32, eps float64) {
+	s.highest.value = math.Inf(-1)
+	s.climb(s.mask, eps, stop{gradientDone, s.cutoff(), climbStepsMax})
 	if s.highest.value > s.nodes[k].bound {
 		s.nodes[k].bound = s.highest.value
 		copy(s.nodeDual(k), s.highest.dual)
 	}
-	s.settled = min(s.settled, s.nodes[k].bound)
+}
+
+// cutoff is the bound from which a node needs no further look.
+func (s *search) cutoff() float64 {
+	if len(s.cuts) > 0 {
+		return unboundedValue
+	}
+	return s.best.value
 }
 
 // enterNode sets mask and dual point to those of node k and evaluates there.

@@ -18,12 +18,35 @@ type Solver struct {
 	bounder bounder
 	now     measured
 	plan    Plan
+	loose   Account // the account without the bands that keep it from raising cash
 }
 
 // Solve plans one account. It returns a *Fault, and no plan, for an account that cannot be planned.
 // The plan's slices hold until the next call. Ties between lots go by id, between securities by
-// their place in the universe.
+// their place in the universe. Where bands of groups leave no way to raise the cash that is missing,
+// they give way, and the plan says so.
 func (s *Solver) Solve(u *Universe, a *Account, o *Options) (*Plan, error) {
+	p, f := s.solve(u, a, o)
+	if f != nil && len(a.Groups) > 0 && (f.Code == BadBands || f.Code == NoCash) && s.book.isShortOfCash() {
+		groups := s.loose.Groups[:0]
+		for _, g := range a.Groups {
+			groups = append(groups, Group{Name: g.Name, Securities: g.Securities})
+		}
+		s.loose = *a
+		s.loose.Groups = groups
+		if p, loose := s.solve(u, &s.loose, o); loose == nil {
+			p.AreBandsLifted = true
+			return p, nil
+		}
+	}
+	if f != nil {
+		return nil, f
+	}
+	return p, nil
+}
+
+// solve plans an account as it is.
+func (s *Solver) solve(u *Universe, a *Account, o *Options) (*Plan, *Fault) {
 	b, p := &s.book, &s.p
 	b.u, b.a, b.o = u, a, o
 	if f := b.prepare(p); f != nil {

@@ -77,10 +77,13 @@ func (s *Solver) expandWhole(n int32, all []uint8, aim float64) {
 	se, p := &s.search, &s.p
 	se.enterNode(n, all)
 	children, ok := s.splitWhole(n)
-	if !ok {
-		se.settle(n)
-		se.settled = min(se.settled, s.bounder.node(se, int(n), all))
-		return
+	if !ok { // at a rough dual point all trades may lie on whole shares that break a row
+		se.settle(n, smoothing[len(smoothing)-1])
+		s.tryRound(se.now.trade, se.now.dual, se.nodes[n].variant)
+		if children, ok = s.splitWhole(n); !ok {
+			se.settled = min(se.settled, s.bounder.node(se, int(n), all))
+			return
+		}
 	}
 	se.nodes[n].isOpen = false
 	i := children[0].item
