@@ -176,7 +176,7 @@ func (f *fold) lotsOf(at int32) []piece {
 		if !untouched {
 			all[i].Shares = all[i].Shares.Mul(by)
 		}
-		all[i].seat, all[i].prev, all[i].next = 0, 0, 0
+		all[i].seat, all[i].prev, all[i].next, all[i].isPriced = 0, 0, 0, false
 	}
 	return all
 }

@@ -33,6 +33,7 @@ type seatLots struct {
 	first, last int32 // index + 1; 0: none
 	isOpen      bool  // the state's pieces are in the list
 	short       []shortSale
+	prices      *priceHeap // nil until a sale asks for it
 }
 
 // lotFold is what folding lots needs besides.
@@ -219,6 +220,7 @@ func (f *fold) append(at int32, p piece) int32 {
 	}
 	s.lots.last = index + 1
 	f.lot.pieces = append(f.lot.pieces, p)
+	f.reprice(index)
 	return index
 }
 
@@ -234,6 +236,7 @@ func (f *fold) before(next int32, p piece) int32 {
 		f.seats[p.seat].lots.first = index + 1
 	}
 	f.lot.pieces = append(f.lot.pieces, p)
+	f.reprice(index)
 	return index
 }
 
@@ -371,29 +374,11 @@ func (f *fold) nextByMethod(at int32) int32 {
 	l := &f.seats[at].lots
 	switch f.rules.Settings.LotMethod {
 	case "hifo":
-		return f.dearest(l.first - 1)
+		return f.dearest(at)
 	case "lifo":
 		return f.firstOfLot(l.last - 1)
 	}
 	return l.first - 1
-}
-
-// dearest returns the piece with the highest basis a share, adjustments and commission included;
-// of equals the first. Pieces of one lot carry roundings at the twelfth place, so what is equal is
-// decided at the eighth.
-func (f *fold) dearest(first int32) int32 {
-	best := first
-	var most money.Dec
-	for index := first; index >= 0; index = f.lot.pieces[index].next {
-		p := &f.lot.pieces[index]
-		if !p.isPriced {
-			p.each, p.isPriced = p.Basis.Share(money.RatInt(1), p.Shares).Round(8), true
-		}
-		if index == first || most.Less(p.each) {
-			best, most = index, p.each
-		}
-	}
-	return best
 }
 
 // firstOfLot returns the first piece of the lot that a piece belongs to.

@@ -161,11 +161,10 @@ func (f *fold) matchFresh(o *openLoss) {
 		matched := f.fit(o, p)
 		if matched.Less(p.Shares) {
 			adjusted := p.carve(matched)
-			at := f.before(index, adjusted)
-			f.replace(o, &f.lot.pieces[at])
-			continue
+			index = f.before(index, adjusted)
 		}
-		f.replace(o, p)
+		f.replace(o, &f.lot.pieces[index])
+		f.reprice(index)
 	}
 }
 
@@ -423,6 +422,7 @@ func (f *fold) distributeLots(i int) {
 		return
 	}
 	given := amount
+	s.lots.prices = nil
 	for index := s.lots.first - 1; index >= 0; index = f.lot.pieces[index].next {
 		p := &f.lot.pieces[index]
 		part := amount.Share(p.Shares, held)
