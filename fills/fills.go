@@ -127,6 +127,11 @@ type State struct {
 	Next      map[string]string    // key → key of the execution that replaced or busted it
 	Held      map[string][]Waiting // by key that they wait for, in order of arrival
 	Rates     map[Pair]money.Dec   // published rates by tax day; absent: not known yet
+
+	// Of events that are no executions: those that the events at hand can meet, and the last day on
+	// which a harvest bars the purchase of a security.
+	Events map[string]PostedEvent
+	Bars   map[market.Symbol]market.Day
 }
 
 // Line is a move of the journal with its kind: trade, or reversal where it takes an earlier one back.

@@ -52,6 +52,7 @@ CREATE TABLE corporate_action (
     symbol           text NOT NULL,
     kind             text NOT NULL,
     ex_date          date NOT NULL,
+    due              date NOT NULL, -- with whose beginning it comes to the accounts
     body             jsonb NOT NULL,
     known            timestamptz NOT NULL,
     next_household   text NOT NULL DEFAULT '',
@@ -60,11 +61,20 @@ CREATE TABLE corporate_action (
     source_partition integer NOT NULL,
     source_offset    bigint NOT NULL
 );
-CREATE INDEX corporate_action_due ON corporate_action (ex_date, key) WHERE applied IS NULL;
+CREATE INDEX corporate_action_open ON corporate_action (due, key) WHERE applied IS NULL;
+CREATE INDEX corporate_action_symbol ON corporate_action (symbol, ex_date);
+
+-- Households that an action must look at again, once it has been applied: shares of before its
+-- ex-date came, or went.
+CREATE TABLE action_recheck (
+    key       text NOT NULL REFERENCES corporate_action,
+    household text NOT NULL,
+    PRIMARY KEY (key, household)
+);
 
 -- Who holds a security, for corporate actions.
 CREATE INDEX position_symbol ON position (symbol, household);
 
 -- +goose Down
 DROP INDEX position_symbol;
-DROP TABLE corporate_action, book_event, registry_mode, registry_version, registry_schema;
+DROP TABLE action_recheck, corporate_action, book_event, registry_mode, registry_version, registry_schema;
