@@ -7,6 +7,8 @@ package workflow
 import (
 	"time"
 
+	"cel.dev/cel-go/common/types/ref"
+
 	"daybreak/money"
 )
 
@@ -100,7 +102,10 @@ type Binding struct {
 	Field string
 	Value *Expression
 
-	to int // index of the field in its object type
+	to       int // index of the field in its object type
+	want     *Type
+	prefix   []byte // the name in quotes, with a colon
+	isProven bool // each value of the expression is of the field's type
 }
 
 // Retrier says how failures with certain codes are tried again: after Interval, which grows by
@@ -126,6 +131,8 @@ type Param struct {
 	Comment string
 	Type    *Type
 	Default []byte // JSON
+
+	value ref.Val // of Default
 }
 
 // Effect says what computing an action again would do.
@@ -209,14 +216,15 @@ type Result struct {
 type Outcome int
 
 // The outcomes of a step. Moved took a transition; Retried waits for the next attempt; Caught went
-// where a catcher says; Failing left the instance Failed; Resumed is a wait for an attempt that is
-// over.
+// where a catcher says; Failing left the instance Failed; Resumed ended the wait for an attempt;
+// Refused changed nothing, as the instance expects no such result.
 const (
 	Moved Outcome = iota + 1
 	Retried
 	Caught
 	Failing
 	Resumed
+	Refused
 )
 
 // Step is one entry of the journal: what an instance did at a node and where it went.
