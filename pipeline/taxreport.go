@@ -32,6 +32,8 @@ type TaxReport struct {
 	Lines      []TaxLine             `json:"lines"`                // of a region with lots: a line for each part of a sale
 	Properties []TaxProperty         `json:"properties,omitempty"` // of a region with pools: by owner and property
 	Units      []TaxUnit             `json:"units"`
+	Slips      []ShownSlip           `json:"slips,omitempty"` // issued for the year, by owner and number
+	Schedule   []ScheduleRow         `json:"schedule"`        // the year as the region's form sums it up
 }
 
 // TaxLine is one line of a report: a part of a sale, or a whole sale out of a pool.
@@ -42,6 +44,7 @@ type TaxLine struct {
 	Property    string              `json:"property"`
 	Description string              `json:"description"` // shares and name
 	Event       string              `json:"event"`
+	Lot         string              `json:"lot,omitempty"`
 	Shares      money.Rat           `json:"shares"`
 	Acquired    market.Day          `json:"acquired,omitzero"` // of the lot; absent for a pool
 	Sold        market.Day          `json:"sold"`              // tax day: trade or settlement, as the region counts
@@ -57,6 +60,9 @@ type TaxLine struct {
 	DeniedTo    []region.Denial     `json:"denied_to,omitempty"`
 	State       region.State        `json:"state"`
 	FinalAfter  market.Day          `json:"final_after"` // last day on which an event can still change it
+	OnSlip
+
+	place int // among the pieces of its lot in the sale
 }
 
 // TaxProperty sums the sales of one owner and property.
@@ -75,10 +81,11 @@ type TaxProperty struct {
 	Gain     money.Dec         `json:"gain"`
 	DeniedTo []region.Denial   `json:"denied_to,omitempty"`
 	State    region.State      `json:"state"` // provisional where a sale is, else restated where one is
+	OnSlip
 }
 
 // TaxUnit is a taxpayer, or a household that files together, with its year netted. What is carried
-// in is what the book itself knows of earlier years.
+// in is what its owners brought with them and what the book knows of earlier years.
 type TaxUnit struct {
 	Owners  []portfolio.OwnerID `json:"owners"`
 	Gains   money.Dec           `json:"gains"`
@@ -91,6 +98,9 @@ type TaxUnit struct {
 	CarryIn region.Carry        `json:"carry_in"`
 	region.YearNet
 	State region.State `json:"state"`
+	// Issued are the totals of the owners' last slips, where every owner has one.
+	Issued    *region.YearTotals `json:"issued,omitempty"`
+	Amendment ChangeKind         `json:"amendment,omitempty"`
 }
 
 // TaxReports reads households for a report.
@@ -105,24 +115,37 @@ type TaxReports interface {
 // ReportTax calls use with the report of each household that realised anything in the year, or is
 // asked for by name; by id. read, called after each page, says how many households were read.
 func ReportTax(ctx context.Context, books TaxReports, q TaxQuery, use func(TaxReport) error, read func(households int64)) error {
-	securities, err := books.Securities(ctx)
+	r, err := newTaxReporter(ctx, books, q)
 	if err != nil {
 		return err
-	}
-	r := taxReporter{query: q, identical: market.IdenticalGroups(securities), names: map[market.Symbol]string{}}
-	for _, s := range securities {
-		r.names[s.Symbol] = s.Name
 	}
 	if q.Account != "" || q.Household != "" {
 		return r.one(ctx, books, use)
 	}
+	return eachTaxPage(ctx, books, func(_ context.Context, page []TaxHousehold) error { return r.page(page, use) }, read)
+}
+
+func newTaxReporter(ctx context.Context, books TaxBooks, q TaxQuery) (*taxReporter, error) {
+	securities, err := books.Securities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &taxReporter{query: q, identical: market.IdenticalGroups(securities), names: map[market.Symbol]string{}}
+	for _, s := range securities {
+		r.names[s.Symbol] = s.Name
+	}
+	return r, nil
+}
+
+// eachTaxPage calls use with all households, page after page, and read with how many it was so far.
+func eachTaxPage(ctx context.Context, books TaxBooks, use func(context.Context, []TaxHousehold) error, read func(int64)) error {
 	var after portfolio.HouseholdID
 	for done := int64(0); ; {
 		page, err := books.TaxHouseholds(ctx, after, taxPage)
 		if err != nil || len(page) == 0 {
 			return err
 		}
-		if err := r.page(page, use); err != nil {
+		if err := use(ctx, page); err != nil {
 			return err
 		}
 		done += int64(len(page))
@@ -149,7 +172,7 @@ func (r *taxReporter) page(page []TaxHousehold, use func(TaxReport) error) error
 			return err
 		}
 		isAsked := r.query.Household != "" || r.query.Account != ""
-		if len(report.Lines)+len(report.Units) == 0 && !isAsked {
+		if len(report.Lines)+len(report.Units)+len(report.Slips) == 0 && !isAsked {
 			continue
 		}
 		if err := use(report); err != nil {
@@ -184,25 +207,47 @@ func (r *taxReporter) one(ctx context.Context, books TaxReports, use func(TaxRep
 
 // report folds a household and picks what the query asks for.
 func (r *taxReporter) report(h TaxHousehold) (TaxReport, error) {
-	rules, err := region.Load(h.Household.Region)
-	if err != nil {
-		return TaxReport{}, fmt.Errorf("household %s: %w", h.Household.ID, err)
-	}
-	book, err := foldAgain(h, r.identical)
-	if err != nil {
-		return TaxReport{}, fmt.Errorf("household %s: %w", h.Household.ID, err)
-	}
-	restated, err := r.restated(h, book)
+	y, err := r.year(h)
 	if err != nil {
 		return TaxReport{}, fmt.Errorf("household %s: %w", h.Household.ID, err)
 	}
 	report := TaxReport{Household: h.Household.ID, Region: h.Household.Region, Year: r.query.Year, AsOf: r.query.AsOf,
-		Currency: rules.Home, Lines: []TaxLine{}, Units: []TaxUnit{}}
-	y := taxYear{taxReporter: r, rules: rules, book: book, restated: restated, events: map[string]*region.Event{}}
+		Currency: y.rules.Home, Lines: []TaxLine{}, Units: []TaxUnit{}, Schedule: []ScheduleRow{}}
+	if report.Slips, err = y.shownSlips(); err != nil {
+		return TaxReport{}, fmt.Errorf("household %s: %w", h.Household.ID, err)
+	}
+	report.Lines = append(report.Lines, y.lines(report.Slips)...)
+	report.Properties = y.properties(report.Slips)
+	report.Units = append(report.Units, y.units(h.Household)...)
+	for i := range report.Units {
+		report.Units[i].compare(report.Slips)
+		report.Schedule = append(report.Schedule, y.schedule(&report.Units[i], report.Slips)...)
+	}
+	return report, nil
+}
+
+// year folds a household.
+func (r *taxReporter) year(h TaxHousehold) (*taxYear, error) {
+	rules, err := region.Load(h.Household.Region)
+	if err != nil {
+		return nil, err
+	}
+	y := &taxYear{taxReporter: r, household: &h, rules: rules, restated: map[string]bool{}, events: map[string]*region.Event{}}
+	if y.book, err = foldAgain(h, r.identical); err != nil {
+		return nil, err
+	}
+	if len(h.Arrivals) > 0 {
+		if y.timeline, err = TaxTimeline(h, r.identical, endOfDays); err != nil {
+			return nil, err
+		}
+	}
+	for _, t := range y.timeline {
+		y.restated[t.Event] = y.restated[t.Event] || t.To == region.Restated
+	}
 	for i := range h.Events {
 		y.events[h.Events[i].ID] = &h.Events[i]
 	}
-	for _, s := range book.Sales() {
+	for _, s := range y.book.Sales() {
 		if rules.TaxYear(s.Day) == r.query.Year {
 			y.sales = append(y.sales, s)
 		}
@@ -210,48 +255,27 @@ func (r *taxReporter) report(h TaxHousehold) (TaxReport, error) {
 	slices.SortStableFunc(y.sales, func(a, b region.SaleOutcome) int {
 		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Day, b.Day))
 	})
-	report.Lines = append(report.Lines, y.lines()...)
-	report.Properties = y.properties()
-	report.Units = append(report.Units, y.units(h.Household)...)
-	return report, nil
+	return y, nil
 }
 
-// restated returns the sales that had been final when a late event changed them. The events that a
-// household came with are one arrival; a fact that was taken back later leaves no trace here.
-func (r *taxReporter) restated(h TaxHousehold, now *region.Book) (map[string]bool, error) {
-	restated := map[string]bool{}
-	latest := market.NoDay
-	for i := range h.Events {
-		day := h.Events[i].Day
-		if i >= h.Imported && day < latest {
-			before := h
-			before.Events = h.Events[:i]
-			book, err := foldAgain(before, r.identical)
-			if err != nil {
-				return nil, err
-			}
-			for _, c := range region.Compare(book, latest, now, r.query.AsOf) {
-				restated[c.Event] = restated[c.Event] || c.To == region.Restated
-			}
-		}
-		latest = max(latest, day)
-	}
-	return restated, nil
-}
+// endOfDays is after every day on which anything came.
+var endOfDays = market.NewDay(9999, 12, 31)
 
 // taxYear is one household's year.
 type taxYear struct {
 	*taxReporter
-	rules    *region.Rules
-	book     *region.Book
-	restated map[string]bool
-	events   map[string]*region.Event
-	sales    []region.SaleOutcome // of the year, by account and day
+	household *TaxHousehold
+	rules     *region.Rules
+	book      *region.Book
+	timeline  []Transition
+	restated  map[string]bool // sales that were final when something changed them
+	events    map[string]*region.Event
+	sales     []region.SaleOutcome // of the year, by account and day
 }
 
-// isAsked reports whether a sale's account is one that the query asks for.
-func (y *taxYear) isAsked(s *region.SaleOutcome) bool {
-	return y.query.Account == "" || y.query.Account == s.Account
+// asks reports whether the query asks for an account.
+func (y *taxYear) asks(account portfolio.AccountID) bool {
+	return y.query.Account == "" || y.query.Account == account
 }
 
 func (y *taxYear) state(s *region.SaleOutcome) region.State {
@@ -271,24 +295,36 @@ func joinStates(a, b region.State) region.State {
 	return region.Final
 }
 
-func (y *taxYear) lines() []TaxLine {
+// lines returns the lines of the accounts that the query asks for, with how they differ from the last
+// slips.
+func (y *taxYear) lines(slips []ShownSlip) []TaxLine {
 	var all []TaxLine
 	for i := range y.sales {
-		s := &y.sales[i]
-		if !y.isAsked(s) {
-			continue
-		}
-		line := TaxLine{Owner: s.Owner, Account: s.Account, Symbol: s.Symbol, Property: s.Property, Event: s.Event, Sold: s.Day,
-			State: y.state(s), FinalAfter: s.Until}
-		if y.rules.Mechanism != "lots" {
-			all = append(all, y.wholeSale(line, s))
-			continue
-		}
-		for k := range s.Parts {
-			all = append(all, y.partOfSale(line, &s.Parts[k]))
+		if y.asks(y.sales[i].Account) {
+			all = append(all, y.linesOf(&y.sales[i])...)
 		}
 	}
-	return all
+	return y.mark(all, slips)
+}
+
+// linesOf returns the lines of a sale: one for each part of a lot, or one for a whole sale out of a pool.
+func (y *taxYear) linesOf(s *region.SaleOutcome) []TaxLine {
+	line := TaxLine{Owner: s.Owner, Account: s.Account, Symbol: s.Symbol, Property: s.Property, Event: s.Event, Sold: s.Day,
+		State: y.state(s), FinalAfter: s.Until}
+	if y.rules.Mechanism != "lots" {
+		return []TaxLine{y.wholeSale(line, s)}
+	}
+	lines := make([]TaxLine, 0, len(s.Parts))
+	for k := range s.Parts {
+		part := y.partOfSale(line, &s.Parts[k])
+		for i := range lines {
+			if lines[i].Lot == part.Lot {
+				part.place++
+			}
+		}
+		lines = append(lines, part)
+	}
+	return lines
 }
 
 // wholeSale fills the line of a sale out of a pool.
@@ -303,7 +339,7 @@ func (y *taxYear) wholeSale(line TaxLine, s *region.SaleOutcome) TaxLine {
 
 // partOfSale fills the line of a part of a lot.
 func (y *taxYear) partOfSale(line TaxLine, p *region.Part) TaxLine {
-	line.Shares, line.Acquired, line.Term = p.Shares, p.Acquired, p.Term
+	line.Lot, line.Shares, line.Acquired, line.Term = p.Lot, p.Shares, p.Acquired, p.Term
 	line.Proceeds, line.Cost, line.Gain = p.Proceeds, p.Cost, p.Gain
 	line.Adjustment, line.Lost, line.ReplacedBy = p.Denied, p.Lost, p.ReplacedBy
 	if p.Denied.Sign() > 0 {
@@ -331,22 +367,17 @@ func (y *taxYear) describe(line TaxLine) string {
 }
 
 // properties sums the sales out of pools by owner and property; nil in a region with lots.
-func (y *taxYear) properties() []TaxProperty {
+func (y *taxYear) properties(slips []ShownSlip) []TaxProperty {
 	if y.rules.Mechanism == "lots" {
 		return nil
 	}
 	var all []TaxProperty
 	for i := range y.sales {
 		s := &y.sales[i]
-		if !y.isAsked(s) {
+		if !y.asks(s.Account) {
 			continue
 		}
-		at := slices.IndexFunc(all, func(p TaxProperty) bool { return p.Owner == s.Owner && p.Property == s.Property })
-		if at < 0 {
-			at = len(all)
-			all = append(all, TaxProperty{Owner: s.Owner, Property: s.Property, State: region.Final})
-		}
-		p, outlays := &all[at], y.outlays(s)
+		p, outlays := propertyOf(&all, s.Owner, s.Property), y.outlays(s)
 		p.Sales++
 		if !slices.Contains(p.Symbols, s.Symbol) {
 			p.Symbols = append(p.Symbols, s.Symbol)
@@ -357,21 +388,26 @@ func (y *taxYear) properties() []TaxProperty {
 		p.DeniedTo = append(p.DeniedTo, s.To...)
 		p.State = joinStates(p.State, y.state(s))
 	}
+	y.markProperties(&all, slips)
 	slices.SortFunc(all, func(a, b TaxProperty) int {
 		return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Property, b.Property))
 	})
 	return all
 }
 
+// propertyOf returns the sums of an owner and property, made where there are none.
+func propertyOf(all *[]TaxProperty, owner portfolio.OwnerID, property string) *TaxProperty {
+	at := slices.IndexFunc(*all, func(p TaxProperty) bool { return p.Owner == owner && p.Property == property })
+	if at < 0 {
+		at = len(*all)
+		*all = append(*all, TaxProperty{Owner: owner, Property: property, State: region.Final})
+	}
+	return &(*all)[at]
+}
+
 // units nets the year of each tax unit that has a result in it, or a loss carried into it.
 func (y *taxYear) units(h portfolio.Household) []TaxUnit {
-	var owners []portfolio.OwnerID
-	for _, a := range h.Accounts {
-		if !slices.Contains(owners, a.Owner) {
-			owners = append(owners, a.Owner)
-		}
-	}
-	slices.Sort(owners)
+	owners := ownersOf(h)
 	groups := [][]portfolio.OwnerID{owners}
 	if y.rules.Netting.TaxUnit == region.OwnerUnit {
 		groups = slices.Collect(slices.Chunk(owners, 1))
@@ -388,7 +424,7 @@ func (y *taxYear) units(h portfolio.Household) []TaxUnit {
 // unit nets the year of a group of owners.
 func (y *taxYear) unit(owners []portfolio.OwnerID) (TaxUnit, bool) {
 	u := TaxUnit{Owners: owners, State: region.Final}
-	standing := y.book.Standing(owners[0], y.query.Year, nil)
+	standing := y.book.Standing(owners[0], y.query.Year, y.household.Brought)
 	u.CarryIn = standing.In
 	u.YearNet = y.rules.Net(y.query.Year, standing.ST, standing.LT, standing.In)
 	for _, owner := range owners {

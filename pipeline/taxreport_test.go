@@ -56,9 +56,12 @@ func soldAtLoss(id portfolio.HouseholdID, boughtBack string) TaxHousehold {
 	}
 	return TaxHousehold{
 		Household: portfolio.Household{ID: id, Region: "US", Accounts: []portfolio.Account{{ID: account, Owner: "me", Type: "taxable"}}},
+		Version:   2,
 		Events: []region.Event{event("b1", region.Buy, "2018-01-02", 20, 100), event("s", region.Sell, "2019-05-01", 10, 70),
 			event("g", region.Buy, "2019-08-01", 1, 70), event("b2", region.Buy, boughtBack, 3, 75)},
 		Imported: 2,
+		Arrivals: []Arrival{{Event: event("g", region.Buy, "2019-08-01", 1, 70), Version: 1, Known: market.MustDay("2019-08-01")},
+			{Event: event("b2", region.Buy, boughtBack, 3, 75), Version: 2, Known: market.MustDay("2019-08-02")}},
 		Accounts: []TaxAccount{{Account: account, Excused: true}},
 	}
 }
@@ -128,8 +131,8 @@ func TestVerifyTaxNamesWhatIsBroken(t *testing.T) {
 	books := heldBooks{soldAtLoss("H1", "2019-05-20"), soldAtLoss("H2", "2019-05-20")}
 	books[1].Fault = &rebalance.Fault{Code: ReasonBadInput, Detail: "tax history: cut off"}
 	checks, err := VerifyTax(t.Context(), books)
-	if err != nil || len(checks) != 2 {
-		t.Fatalf("VerifyTax = %+v, %v, want two checks", checks, err)
+	if err != nil || len(checks) != 3 {
+		t.Fatalf("VerifyTax = %+v, %v, want three checks", checks, err)
 	}
 	if lots := checks[0]; lots.OK || lots.Checked != 2 || len(lots.Broken) != 1 {
 		t.Errorf("VerifyTax: %+v, want 2 looked at and H2 broken", lots)

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 
 	"daybreak/market"
 	"daybreak/money"
@@ -28,11 +29,16 @@ type TaxAccount struct {
 	Positions []portfolio.Position
 }
 
-// TaxHousehold is a household with every tax event that it ever had, in order of arrival.
+// TaxHousehold is a household with every tax event that counts, in order of arrival, with how the book
+// came to know them, and with the slips that were issued.
 type TaxHousehold struct {
 	Household portfolio.Household
+	Version   int64 // of the book
 	Events    []region.Event
 	Imported  int              // so many of the events came with the household
+	Arrivals  []Arrival        // what came since, whether it still counts or not, in order of arrival
+	Brought   []region.Brought // losses that the owners brought with them
+	Slips     []IssuedSlip     // by owner, year and number
 	Fault     *rebalance.Fault // why its events cannot be read
 	Accounts  []TaxAccount
 }
@@ -51,38 +57,62 @@ const taxPage = 500
 // VerifyTax folds every household's tax events from the beginning. Check 2b compares the shares of
 // each account and symbol with its position: position = sum of open lots or pool shares. Check 10
 // wants gains, losses and cost conserved, and denials within their losses; region.Book.Violations
-// says how.
+// says how. Check 14b wants what was issued on slips and its amendments to be today's figures, each
+// amendment with its cause.
 func VerifyTax(ctx context.Context, books TaxBooks) ([]Check, error) {
 	lots := Check{Invariant: "2b positions: the sum of open lots, folded again", Broken: []string{}}
 	kept := Check{Invariant: "10 tax: gains, losses and cost are conserved", Broken: []string{}}
-	securities, err := books.Securities(ctx)
+	slips := Check{Invariant: "14b slips: as issued and amended, they are today's figures", Broken: []string{}}
+	r, err := newTaxReporter(ctx, books, TaxQuery{AsOf: endOfDays})
 	if err != nil {
 		return nil, err
 	}
-	identical := market.IdenticalGroups(securities)
-	var after portfolio.HouseholdID
-	for {
-		page, err := books.TaxHouseholds(ctx, after, taxPage)
-		if err != nil {
-			return nil, err
-		}
-		if len(page) == 0 {
-			break
-		}
+	err = eachTaxPage(ctx, books, func(_ context.Context, page []TaxHousehold) error {
 		for _, h := range page {
-			book, err := foldAgain(h, identical)
+			book, err := foldAgain(h, r.identical)
 			if err != nil {
 				lots.add(1, []string{string(h.Household.ID) + ": " + err.Error()})
 				continue
 			}
 			lots.add(1, brokenLots(h, book))
 			kept.add(1, brokenSums(h.Household.ID, book))
+			if err := r.verifySlips(h, &slips); err != nil {
+				return err
+			}
 		}
-		after = page[len(page)-1].Household.ID
+		return nil
+	}, func(int64) {})
+	for _, c := range []*Check{&lots, &kept, &slips} {
+		c.Finish()
 	}
-	lots.Finish()
-	kept.Finish()
-	return []Check{lots, kept}, nil
+	return []Check{lots, kept, slips}, err
+}
+
+// verifySlips looks at the last issue of each owner's years.
+func (r *taxReporter) verifySlips(h TaxHousehold, check *Check) error {
+	done := map[int]bool{}
+	for _, s := range h.Slips {
+		if done[s.Year] {
+			continue
+		}
+		done[s.Year] = true
+		ofYear := *r
+		ofYear.query.Year = s.Year
+		y, err := ofYear.year(h)
+		if err != nil {
+			return fmt.Errorf("household %s: %w", h.Household.ID, err)
+		}
+		shown, err := y.shownSlips()
+		if err != nil {
+			return fmt.Errorf("household %s: %w", h.Household.ID, err)
+		}
+		for i := range shown {
+			if shown[i].IsLast {
+				check.add(1, brokenSlip(&shown[i], y.book.Year(shown[i].Owner, s.Year)))
+			}
+		}
+	}
+	return nil
 }
 
 // Finish says whether the invariant holds, and cuts what is broken to BrokenMax places and a last one

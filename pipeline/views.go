@@ -256,6 +256,8 @@ type AccountView struct {
 	Executions []ExecutionRow        `db:"-"`
 	Locks      []LockRow             `db:"-"`
 	Exceptions []ExceptionRow        `db:"-"`
+	Taxes      []TaxMark             `db:"-"` // newest first
+	TaxFault   string                `db:"-"` // why there are none
 }
 
 // PositionRow is a position with its price; Price is zero where there is none.

@@ -66,7 +66,7 @@ func newAccountShowCmd(a *app) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&asOf, "as-of", "", "show the account as it stood at the end of this day, YYYY-MM-DD; as it is now if not given")
-	c.Flags().IntVar(&limit, "limit", 30, "entries of the timeline at most")
+	c.Flags().IntVar(&limit, "limit", 30, "entries of the timeline at most, and as many of taxes")
 	return c
 }
 
@@ -86,7 +86,7 @@ func accountPageOf(c *cobra.Command, db *postgres.DB, id portfolio.AccountID, lo
 	if page.DoNotBuy == nil {
 		page.DoNotBuy = []tlh.Bar{}
 	}
-	page.Timeline, err = db.Timeline(c.Context(), id, limit)
+	page.Timeline, err = db.TimelineWithTaxes(c.Context(), id, day, limit)
 	return page, err
 }
 

@@ -34,7 +34,7 @@ func newTaxCmd(a *app) *cobra.Command {
 			return err
 		},
 	}
-	c.AddCommand(newTaxReportCmd(a))
+	c.AddCommand(newTaxReportCmd(a), newTaxIssueCmd(a))
 	return c
 }
 

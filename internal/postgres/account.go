@@ -83,6 +83,8 @@ type TimelineEntry struct {
 	Kind    string    `json:"kind"`
 	Subject string    `json:"subject"`
 	Detail  string    `json:"detail"`
+	// Tax is what an entry of kind tax says, in its parts.
+	Tax *pipeline.TaxMark `json:"tax,omitempty" db:"-"`
 }
 
 // Timeline returns what happened to an account, newest first, at most limit entries.
@@ -92,6 +94,26 @@ func (db *DB) Timeline(ctx context.Context, account portfolio.AccountID, limit i
 		return nil, fmt.Errorf("account %s: timeline: %w", account, err)
 	}
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[TimelineEntry])
+}
+
+// TimelineWithTaxes is Timeline with what happened to the outcomes of the account's sales up to the
+// evening of a day: at most limit entries of these besides. A transition stands at the end of its day.
+func (db *DB) TimelineWithTaxes(ctx context.Context, account portfolio.AccountID, asOf market.Day, limit int) ([]TimelineEntry, error) {
+	entries, err := db.Timeline(ctx, account, limit)
+	if err != nil {
+		return nil, err
+	}
+	marks, err := db.TaxMarks(ctx, account, asOf)
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(marks)
+	for i := range marks[:min(limit, len(marks))] {
+		m := &marks[i]
+		entries = append(entries, TimelineEntry{At: (m.Day + 1).Time().Add(-time.Second), Kind: "tax", Subject: m.Subject(), Detail: m.Text(), Tax: m})
+	}
+	slices.SortStableFunc(entries, func(a, b TimelineEntry) int { return b.At.Compare(a.At) })
+	return entries, nil
 }
 
 // HouseholdAt returns the household of an account as a run on day would load it now, with its tax

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,7 +12,6 @@ import (
 	"daybreak/market"
 	"daybreak/orders"
 	"daybreak/pipeline"
-	"daybreak/portfolio"
 	"daybreak/region"
 )
 
@@ -50,7 +48,7 @@ func (db *DB) Verify(ctx context.Context) ([]pipeline.Check, error) {
 			}
 			checks = append(checks, done)
 		}
-		for _, check := range []func(context.Context, pgx.Tx) (pipeline.Check, error){verifyContents, verifyLocks, verifyAudit} {
+		for _, check := range []func(context.Context, pgx.Tx) (pipeline.Check, error){verifyContents, verifyLocks, verifyAudit, verifySlips} {
 			done, err := check(ctx, tx)
 			if err != nil {
 				return err
@@ -135,9 +133,10 @@ func scanOrder(row pgx.CollectableRow) (orders.Order, error) {
 	return o, err
 }
 
-// verifyLocks looks for purchases whose tax day lies within a lock of their property.
+// verifyLocks looks for purchases whose tax day lies within a lock of their property and that nobody
+// has let through.
 func verifyLocks(ctx context.Context, tx pgx.Tx) (pipeline.Check, error) {
-	check := pipeline.Check{Invariant: "11 locks: no purchase of a locked property", Broken: []string{}}
+	check := pipeline.Check{Invariant: "11 locks: no purchase of a locked property but by override", Broken: []string{}}
 	if err := tx.QueryRow(ctx, query("VerifyLocksChecked")).Scan(&check.Checked); err != nil {
 		return check, fmt.Errorf("locks: %w", err)
 	}
@@ -199,50 +198,4 @@ func verifyAudit(ctx context.Context, tx pgx.Tx) (pipeline.Check, error) {
 			return check, nil
 		}
 	}
-}
-
-// TaxHouseholds implements pipeline.TaxBooks.
-func (db *DB) TaxHouseholds(ctx context.Context, after portfolio.HouseholdID, limit int) ([]pipeline.TaxHousehold, error) {
-	var page []pipeline.TaxHousehold
-	err := db.inSnapshot(ctx, func(tx pgx.Tx) error {
-		var err error
-		page, err = taxHouseholds(ctx, tx, after, limit)
-		return err
-	})
-	return page, err
-}
-
-func taxHouseholds(ctx context.Context, tx pgx.Tx, after portfolio.HouseholdID, limit int) ([]pipeline.TaxHousehold, error) {
-	ids, err := collect[portfolio.HouseholdID](ctx, tx, "VerifyHouseholds", after, limit)
-	if err != nil || len(ids) == 0 {
-		return nil, err
-	}
-	l := newLoader(pipeline.Run{}, ids)
-	for _, step := range []func(context.Context, pgx.Tx) error{
-		l.loadHouseholds, l.loadOwners, l.loadAccounts, l.loadPositions, l.loadHistories,
-	} {
-		if err := step(ctx, tx); err != nil {
-			return nil, err
-		}
-	}
-	page := make([]pipeline.TaxHousehold, len(ids))
-	for i, h := range l.households {
-		page[i].Imported = len(h.Input.Events)
-	}
-	if err := l.loadEventsOf(ctx, tx, "AllTaxEventsOf"); err != nil {
-		return nil, err
-	}
-	excused, err := collect[portfolio.AccountID](ctx, tx, "VerifyExcused", ids)
-	if err != nil {
-		return nil, err
-	}
-	for i, h := range l.households {
-		page[i].Household, page[i].Events, page[i].Fault = h.Input.Household, h.Input.Events, h.Fault
-		for _, a := range h.Input.Household.Accounts {
-			page[i].Accounts = append(page[i].Accounts, pipeline.TaxAccount{
-				Account: a.ID, Positions: a.Positions, Excused: slices.Contains(excused, a.ID),
-			})
-		}
-	}
-	return page, nil
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"daybreak/market"
 	"daybreak/orders"
 	"daybreak/pipeline"
 	"daybreak/portfolio"
@@ -19,6 +21,7 @@ const (
 	historyMax    = 100
 	ordersMax     = 200
 	decisionsMax  = 30
+	taxesMax      = 100
 )
 
 // RunOverview returns a run and how far it has come. It returns ErrNotFound, wrapped with the id.
@@ -194,7 +197,24 @@ func (db *DB) Account(ctx context.Context, id portfolio.AccountID) (pipeline.Acc
 	if err := errors.Join(errs[:]...); err != nil {
 		return a, fmt.Errorf("account %s: %w", id, err)
 	}
-	return a, nil
+	return a, db.addTaxes(ctx, &a)
+}
+
+// addTaxes adds what happened to the outcomes of an account's sales up to today. Facts that cannot be
+// folded leave the rest of the page as it is.
+func (db *DB) addTaxes(ctx context.Context, a *pipeline.AccountView) error {
+	clock, _, err := db.Clock(ctx, time.Now)
+	if err != nil {
+		return err
+	}
+	marks, err := db.TaxMarks(ctx, a.ID, market.DayOf(clock()))
+	if err != nil {
+		a.TaxFault = err.Error()
+		return nil
+	}
+	slices.Reverse(marks)
+	a.Taxes = marks[:min(taxesMax, len(marks))]
+	return nil
 }
 
 func (db *DB) siblings(ctx context.Context, household portfolio.HouseholdID, but portfolio.AccountID) ([]portfolio.AccountID, error) {

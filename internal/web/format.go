@@ -184,9 +184,9 @@ func isReversed(e pipeline.ExecutionRow) bool { return !e.Effective && e.Quantit
 // stateClass is the look of a state: its words always stand beside the colour.
 func stateClass(state any) string {
 	switch fmt.Sprint(state) {
-	case "Filled", "finished", "planned":
+	case "Filled", "finished", "planned", "final":
 		return "good"
-	case "Flagged", "Rejected", "parked", "Expired":
+	case "Flagged", "Rejected", "parked", "Expired", "restated", "withdrawn":
 		return "bad"
 	case "Held", "paused", "canceled", "Canceled", "PendingCancel", "DoneForDay", "provisional":
 		return "warn"
