@@ -79,7 +79,7 @@ func (v *overriding) each(o ReviewOrder) error {
 	}
 	v.matched++
 	stop, stopped := v.stops[o.ID]
-	if !stopped || !o.stoppable() {
+	if !stopped {
 		return nil
 	}
 	if stop.ContentHash != o.ContentHash {
@@ -93,24 +93,21 @@ func (v *overriding) each(o ReviewOrder) error {
 	return nil
 }
 
-// stoppable reports whether a lock is all that may stop the order.
-func (o ReviewOrder) stoppable() bool {
-	switch o.Review() {
-	case ReviewProposed, ReviewApproved, ReviewSubmitted:
-		return true
-	case ReviewFlagged:
-		return o.Exception == orders.TaxLock && o.HeldBy == ""
-	}
-	return false
-}
+// CodeHeld says that a person keeps an order back.
+const CodeHeld = "HELD"
 
-// refuse returns why an order stays stopped: another check, or a loss that cannot be told.
+// refuse returns why an order stays stopped: a person or another check keeps it, or its loss cannot be
+// told.
 func (v *overriding) refuse(o ReviewOrder, stop LockStop) *Flag {
-	if stop.Unknown != "" {
+	switch {
+	case o.HeldBy != "":
+		return &Flag{o.ID, CodeHeld, map[string]string{because: "it is held by " + o.HeldBy + ": let it go first"}}
+	case o.Exception != "" && o.Exception != orders.TaxLock:
+		return &Flag{o.ID, o.Exception, map[string]string{because: "a lock is not all that stops it: look at that first"}}
+	case stop.Unknown != "":
 		flag := stop.Flag()
 		return &flag
-	}
-	if o.Approved {
+	case o.Approved:
 		return nil
 	}
 	return v.check(o, LockStop{})

@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 
 	"daybreak/fills"
 	"daybreak/market"
@@ -275,12 +278,9 @@ func TestAnOverrideHoldsForWhatItNames(t *testing.T) {
 			if !c.stops {
 				return
 			}
+			d.exec(`UPDATE trade_order SET sent = now(), state = 'PendingNew' WHERE symbol = 'BBB'`)
 			checks, err := d.db.Verify(t.Context())
 			if err != nil {
-				t.Fatal(err)
-			}
-			d.exec(`UPDATE trade_order SET sent = now(), state = 'PendingNew' WHERE symbol = 'BBB'`)
-			if checks, err = d.db.Verify(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			for _, k := range checks {
@@ -289,6 +289,65 @@ func TestAnOverrideHoldsForWhatItNames(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAnOverrideLeavesWhatElseIsStopped keeps an order for another reason than its lock.
+func TestAnOverrideLeavesWhatElseIsStopped(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		change string
+		code   string
+		says   string
+	}{
+		{"held", `UPDATE trade_order SET held_by = 'eve' WHERE symbol = 'BBB'`, "HELD", "it is held by eve"},
+		{"stale as well", `UPDATE trade_order SET exception = 'STALE' WHERE symbol = 'BBB'`, "STALE", "a lock is not all that stops it"},
+		{"of another build", `UPDATE trade_order SET build = 'x' WHERE symbol = 'BBB'`, "BUILD_DIFFERS", "build x"},
+		{"its loss cannot be told", `UPDATE trade_order SET currency = 'CAD' WHERE symbol = 'BBB'`, "TAX_LOCK",
+			"the loss that buying it would destroy cannot be told: no exchange rate of CAD in USD"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDay(t)
+			d.whole(session + lockUntil)
+			d.exec(c.change)
+			audits := d.count("audit")
+			v, err := d.overrideBy("ana", "must be")
+			if err != nil || v.Orders != 0 || len(v.Flagged) != 1 || v.Flagged[0].Code != c.code {
+				t.Fatalf("Override = %+v, %v, want BBB left as %s", v, err, c.code)
+			}
+			want(t, "Override", v.Flagged[0].Text(), c.says)
+			if n, a := d.count("lock_override"), d.count("audit"); n != 0 || a != audits {
+				t.Errorf("%d overrides and %d audit rows, want none and %d", n, a, audits)
+			}
+		})
+	}
+}
+
+// TestTwoPeopleOverrideOnce lets two people decide at once: one of them is recorded.
+func TestTwoPeopleOverrideOnce(t *testing.T) {
+	t.Parallel()
+	d := newDay(t)
+	d.whole(session + lockUntil)
+	audits := d.count("audit")
+	var group errgroup.Group
+	var did atomic.Int64
+	for _, who := range []string{"ana", "ben", "eve", "joe"} {
+		group.Go(func() error {
+			v, err := d.overrideBy(who, "must be")
+			did.Add(int64(v.Orders))
+			if errors.Is(err, pipeline.ErrState) {
+				return nil
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if n, a := d.count("lock_override"), d.count("audit"); n != 1 || a != audits+1 || did.Load() != 1 {
+		t.Errorf("%d overrides, %d new audit rows, %d people told that they did it, want one of each", n, a-audits, did.Load())
 	}
 }
 

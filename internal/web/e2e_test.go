@@ -28,6 +28,7 @@ func TestPagesInTheBrowser(t *testing.T) {
 	}
 	s.exec(`INSERT INTO book_exception (household, account, code, subject, detail, owner, opened)
 		SELECT household, account, 'OVERFILL', id, '12 shares more than were ordered', 'ops', now() FROM trade_order WHERE id = $1`, order)
+	locked := s.lockedPurchase()
 	b := browse(s, 1280, 800)
 	b.open("/")
 	b.accessible("login")
@@ -41,6 +42,7 @@ func TestPagesInTheBrowser(t *testing.T) {
 		{"nothing", "/runs/" + testRun + "/orders?account=none"}, {"order", "/runs/" + testRun + "/orders/" + order}, {"runs", "/runs"},
 		{"account", "/accounts/" + account}, {"fills", "/fills"}, {"approve", "/runs/" + testRun + "/approve?side=sell&min=1000"},
 		{"submit", "/runs/" + testRun + "/submit"}, {"missing", "/accounts/none"},
+		{"locked", "/runs/" + testRun + "/orders/" + locked}, {"locked-approve", "/runs/" + testRun + "/approve?id=" + locked},
 	} {
 		b.open(p.path)
 		b.accessible(p.name)

@@ -234,6 +234,7 @@ type orderBody struct {
 	MayAct     bool
 	MadeByMe   bool
 	CanHold    bool
+	CanReject  bool
 	CanRelease bool
 	CanApprove bool
 	Path       string
@@ -275,6 +276,7 @@ func (s *Server) orderBody(ctx context.Context, run string, id orders.ID, user *
 	}
 	b.CanApprove = o.State == pipeline.ReviewProposed && b.Stop == nil
 	b.CanHold = o.State == pipeline.ReviewProposed || o.State == pipeline.ReviewApproved
+	b.CanReject = b.CanHold || o.State == pipeline.ReviewFlagged
 	b.CanRelease = o.State == pipeline.ReviewHeld
 	return b, nil
 }

@@ -20,7 +20,6 @@ CREATE TABLE lock_override (
     approver     text NOT NULL CHECK (btrim(approver) <> ''),
     comment      text NOT NULL CHECK (btrim(comment) <> ''),
     decided      timestamptz NOT NULL,
-    FOREIGN KEY (run, order_id) REFERENCES trade_order (run, id),
     UNIQUE (run, order_id, content_hash, locks),
     CHECK (maker <> approver)
 );
