@@ -26,18 +26,19 @@ var core = map[string][]string{
 // Those that stand for one technology know no other one; filter is the language of --where, which
 // pages and commands share.
 var shell = map[string][]string{
-	"pipeline":          nil,
-	"internal/filter":   {"pipeline"},
-	"internal/postgres": {"pipeline", "internal/filter"},
-	"internal/kafka":    {"pipeline", "deploy"},
-	"internal/broker":   {"pipeline"},
-	"internal/web":      {"pipeline", "internal/filter"},
-	"internal/embedded": nil,
-	"internal/tidy":     nil,
-	"deploy":            nil,
-	"testdata":          nil,
-	"sim":               {"pipeline", "internal", "deploy", "testdata"},
-	"cmd":               {"pipeline", "internal", "sim", "deploy", "testdata"},
+	"pipeline":            nil,
+	"internal/filter":     {"pipeline"},
+	"internal/httpaction": {"pipeline"},
+	"internal/postgres":   {"pipeline", "internal/filter"},
+	"internal/kafka":      {"pipeline", "deploy"},
+	"internal/broker":     {"pipeline"},
+	"internal/web":        {"pipeline", "internal/filter"},
+	"internal/embedded":   nil,
+	"internal/tidy":       nil,
+	"deploy":              nil,
+	"testdata":            nil,
+	"sim":                 {"pipeline", "internal", "deploy", "testdata"},
+	"cmd":                 {"pipeline", "internal", "sim", "deploy", "testdata"},
 
 	// Helpers of tests, which start one technology for another one.
 	"internal/postgres/pgtest": {"internal/postgres", "internal/embedded"},
