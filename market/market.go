@@ -235,23 +235,35 @@ func (s *Snapshot) ReplacementsOf(symbol Symbol) []Replacement {
 	return s.Replacements[first:last]
 }
 
-// LastDividend returns the last dividend of a symbol with an ex-date from from to to, both included:
-// of the snapshot's dividends and of its last close.
-func (s *Snapshot) LastDividend(symbol Symbol, from, to Day) (Dividend, bool) {
-	var found Dividend
-	isFound := false
+// DividendsOf returns the dividends of a symbol with an ex-date from from to to, both included, by
+// ex-date: the snapshot's, and that of its last close.
+func (s *Snapshot) DividendsOf(symbol Symbol, from, to Day) []Dividend {
+	var all []Dividend
 	first, _ := slices.BinarySearchFunc(s.Dividends, symbol, func(e Dividend, t Symbol) int { return cmp.Compare(e.Symbol, t) })
 	for _, d := range s.Dividends[first:] {
 		if d.Symbol != symbol {
 			break
 		}
 		if from <= d.ExDay && d.ExDay <= to && d.Amount.Sign() > 0 {
-			found, isFound = d, true
+			all = append(all, d)
 		}
 	}
 	p, err := s.Price(symbol)
-	if err == nil && p.Dividend.Sign() > 0 && from <= p.Day && p.Day <= to && (!isFound || found.ExDay < p.Day) {
-		return Dividend{Symbol: symbol, ExDay: p.Day, Amount: p.Dividend}, true
+	if err != nil || p.Dividend.Sign() <= 0 || p.Day < from || p.Day > to {
+		return all
 	}
-	return found, isFound
+	at, isKnown := slices.BinarySearchFunc(all, p.Day, func(e Dividend, t Day) int { return cmp.Compare(e.ExDay, t) })
+	if isKnown {
+		return all
+	}
+	return slices.Insert(all, at, Dividend{Symbol: symbol, ExDay: p.Day, Amount: p.Dividend})
+}
+
+// LastDividend returns the last of DividendsOf.
+func (s *Snapshot) LastDividend(symbol Symbol, from, to Day) (Dividend, bool) {
+	all := s.DividendsOf(symbol, from, to)
+	if len(all) == 0 {
+		return Dividend{}, false
+	}
+	return all[len(all)-1], true
 }

@@ -101,6 +101,15 @@ func (q *asking) ask(t *testing.T) tlh.Answer {
 	return a
 }
 
+// declared gives account I 200 old shares that reinvest, at a close of 80, and a dividend of 1 a share
+// so many days after the sale.
+func declared(q *asking, days market.Day) {
+	q.of("I").Policy.DRIP = true
+	q.buy("I", "b", 200, 300)
+	q.market.Prices = []market.Price{{Symbol: "X", Day: q.day, Close: money.FromInt(80)}}
+	q.market.Dividends = []market.Dividend{{Symbol: "X", ExDay: q.day + days, Amount: money.One}}
+}
+
 // TestEachQuestionHasBothAnswers asks each question twice: once of the plain household, once with
 // what changes its answer.
 func TestEachQuestionHasBothAnswers(t *testing.T) {
@@ -137,7 +146,13 @@ func TestEachQuestionHasBothAnswers(t *testing.T) {
 		{tlh.Reinvestment, "US", tlh.Clear, tlh.Noted, func(q *asking) { // an ex-date to come
 			q.of("A").Policy.DRIP = true
 			q.market.Dividends = []market.Dividend{{Symbol: "X", ExDay: q.day + 30, Amount: money.One}}
-		}, map[string]string{"ex_day": "2020-04-15", "until": ""}},
+		}, map[string]string{"ex_day": "2020-04-15", "until": "", "next_ex_day": ""}}, // the account has nothing left to earn it
+		{tlh.Reinvestment, "US", tlh.Clear, tlh.Noted, func(q *asking) { ira(q); declared(q, 30) },
+			map[string]string{"next_ex_day": "2020-04-15", "cash_by": "2020-04-14", "would_buy": "2.5", "would_deny": "50", "would_be_gone": "50",
+				"not_known": "payment_day price"}},
+		{tlh.Reinvestment, "US", tlh.Clear, tlh.Noted, func(q *asking) { ira(q); declared(q, 31) }, map[string]string{"next_ex_day": "", "would_deny": ""}},
+		{tlh.Reinvestment, "CA", tlh.Clear, tlh.Noted, func(q *asking) { q.account("B", "taxable"); q.of("B").ID = "I"; declared(q, 32) }, // 30 from settlement
+			map[string]string{"next_ex_day": "2020-04-17", "would_deny": "50", "would_be_gone": ""}},
 		{tlh.HeldAtEnd, "CA", tlh.Clear, tlh.Noted, func(q *asking) { ira(q); q.buy("I", "b", 5, 300) }, map[string]string{"shares": "5", "day": "2020-04-17"}},
 		{tlh.LotsThatStay, "US", tlh.Clear, tlh.Against, func(q *asking) {
 			q.buy("A", "young", 40, 10)

@@ -119,13 +119,14 @@ func (a *asked) wants(model string) bool {
 }
 
 // reinvestment answers with the accounts whose dividends of the property are reinvested. An ex-date
-// in the window that is past stands against the sale, one to come is noted, and so is every such
-// account: the lock asks for cash instead.
+// in the window that is past stands against the sale. One to come is noted with what it would deny,
+// and so is every such account: the lock asks for cash instead.
 func (a *asked) reinvestment() Reply {
 	if a.Household == nil || a.Market == nil {
 		return a.unknown(Reinvestment)
 	}
 	var accounts, sheltered []string
+	var next coming
 	numbers := map[string]string{}
 	verdict := Clear
 	for _, c := range a.Household.Accounts {
@@ -153,11 +154,13 @@ func (a *asked) reinvestment() Reply {
 					numbers["ex_day"] = now
 				}
 			}
+			next.add(a, &c, p)
 		}
 	}
 	if verdict == Clear {
 		return a.reply(Reinvestment, Clear, nil)
 	}
+	next.describe(a, numbers)
 	numbers["accounts"] = names(accounts)
 	if len(sheltered) > 0 {
 		numbers["sheltered"] = names(sheltered)
