@@ -48,7 +48,7 @@ type lotFold struct {
 	lastOf  []int32 // for each sale the last fill of its order on that day
 	firstOf []int32
 	carried []openLoss // open at the stop
-	isCut   bool       // parts of sales wait for orderParts
+	cut     []int32    // sales with parts that wait for orderParts
 }
 
 // openLoss is what a purchase can still deny: the shares of a loss part that nothing has replaced.
@@ -80,9 +80,7 @@ func (f *fold) lots(stop int) {
 		f.lotStep(i)
 	}
 	f.lot.carried = slices.Concat(f.lot.open, f.lot.held)
-	if f.lot.isCut {
-		f.orderParts()
-	}
+	f.orderParts()
 }
 
 func (f *fold) openState() {

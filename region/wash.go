@@ -255,17 +255,15 @@ func (f *fold) deniedPart(o *openLoss, shares money.Rat, denied money.Dec, lot s
 		return
 	}
 	s.Parts = append(s.Parts, cut)
-	f.lot.isCut = true
+	f.lot.cut = append(f.lot.cut, o.sale)
 }
 
 // orderParts puts what was cut off a part for a replacement in front of the rest of it, the earliest
 // replacement first: the order in which a return lists them.
 func (f *fold) orderParts() {
-	for i := range f.sales {
+	slices.Sort(f.lot.cut)
+	for _, i := range slices.Compact(f.lot.cut) {
 		parts := f.sales[i].Parts
-		if !slices.ContainsFunc(parts, func(p Part) bool { return p.order > 0 }) {
-			continue
-		}
 		for k := range parts {
 			if parts[k].order == 0 {
 				parts[k].order = 2*int32(k) + 2
