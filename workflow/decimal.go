@@ -30,13 +30,15 @@ var (
 var decimalType = cel.ObjectType("decimal",
 	traits.ComparerType|traits.AdderType|traits.SubtractorType|traits.MultiplierType|traits.DividerType|traits.NegatorType)
 
-// decimalOptions declare dec, money.round and the operators of decimals. The operators dispatch by
+// decimalOptions declare dec, string, money.round and the operators of decimals. The operators dispatch by
 // what their left side can do.
 func decimalOptions() []cel.EnvOption {
 	options := []cel.EnvOption{
 		cel.Function("dec",
 			cel.Overload("dec_string", []*cel.Type{cel.StringType}, decimalType, cel.UnaryBinding(parseDecimal)),
 			cel.Overload("dec_int", []*cel.Type{cel.IntType}, decimalType, cel.UnaryBinding(parseDecimal))),
+		cel.Function("string", cel.Overload("decimal_to_string", []*cel.Type{decimalType}, cel.StringType,
+			cel.UnaryBinding(func(v ref.Val) ref.Val { return v.ConvertToType(types.StringType) }))),
 		cel.Function("money.round", cel.Overload("money_round", []*cel.Type{decimalType, cel.IntType}, decimalType, cel.BinaryBinding(roundDecimal))),
 		cel.Function(operators.Negate, cel.Overload("negate_decimal", []*cel.Type{decimalType}, decimalType)),
 	}

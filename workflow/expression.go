@@ -238,8 +238,14 @@ func fault(check Check, reason, remedy string) error {
 	return &expressionFault{check: check, reason: reason, remedy: remedy}
 }
 
-// compile returns the expression of a text, or an *expressionFault.
-func (s *scope) compile(text string) (*Expression, error) {
+// compile returns the expression of a text, or an *expressionFault. The library panics on some
+// texts, such as a map with bytes as its key: they are no expressions either.
+func (s *scope) compile(text string) (e *Expression, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			e, err = nil, fault(CheckTypes, fmt.Sprintf("the expression cannot be planned: %v", cause), "write it more simply")
+		}
+	}()
 	if len(text) > textMax {
 		return nil, fault(CheckTypes, fmt.Sprintf("the expression has %d characters", len(text)), fmt.Sprintf("write at most %d", textMax))
 	}
@@ -247,7 +253,7 @@ func (s *scope) compile(text string) (*Expression, error) {
 	if issues.Err() != nil {
 		return nil, firstFault(issues)
 	}
-	e := &Expression{Text: text, Output: checked.OutputType(), tree: checked.NativeRep().Expr()}
+	e = &Expression{Text: text, Output: checked.OutputType(), tree: checked.NativeRep().Expr()}
 	if err := e.look(); err != nil {
 		return nil, err
 	}
@@ -463,10 +469,13 @@ func (s sizes) EstimateSize(node checker.AstNode) *checker.SizeEstimate {
 			return &checker.SizeEstimate{Max: uint64(t.MaxLength)}
 		}
 	}
-	if node.Type().Kind() == types.StringKind {
+	switch node.Type().Kind() {
+	case types.StringKind, types.StructKind, types.BytesKind:
 		return &checker.SizeEstimate{Max: lengthDefault}
+	case types.ListKind, types.MapKind, types.DynKind, types.TypeParamKind:
+		return nil
 	}
-	return nil
+	return &checker.SizeEstimate{Max: 1}
 }
 
 // EstimateCallCost implements checker.CostEstimator: functions of sessions look into calendars.

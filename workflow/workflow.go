@@ -105,7 +105,7 @@ type Binding struct {
 	to       int // index of the field in its object type
 	want     *Type
 	prefix   []byte // the name in quotes, with a colon
-	isProven bool // each value of the expression is of the field's type
+	isProven bool   // each value of the expression is of the field's type
 }
 
 // Retrier says how failures with certain codes are tried again: after Interval, which grows by
