@@ -209,7 +209,8 @@ func (s *scanner) hex() rune {
 }
 
 // scalar reads a string, or a number or word as it is written. A null is "", and so is an object or
-// an array, with isScalar false.
+// an array, with isScalar false. NaN and Infinity, which some programs write, are words too: the
+// number that they should be is found wanting where it stands.
 func (s *scanner) scalar() (text string, isScalar bool) {
 	switch c := s.peek(); {
 	case c == '"':
@@ -226,7 +227,7 @@ func (s *scanner) scalar() (text string, isScalar bool) {
 	switch {
 	case word == "null":
 		return "", true
-	case word == "true", word == "false":
+	case word == "true", word == "false", word == "NaN", word == "Infinity":
 	case word == "" || word[0] != '-' && (word[0] < '0' || word[0] > '9'):
 		s.at = start
 		s.fail("a value")

@@ -54,13 +54,13 @@ type Case struct {
 }
 
 // ReadCases reads a text of cases: one object, an array of them, or one after another. It calls use
-// with each. After a fault of the JSON it calls use with a case that has the fault and goes on with
-// the next line that begins an object, but not inside an array. A text without any case is a fault.
+// with each. After a fault of the JSON it calls use with a case that has the fault, at the transaction
+// where it is, and goes on with the next line that begins an object, but not inside an array. A text without any case is a fault.
 func ReadCases(text string, use func(*Case)) {
 	s := &scanner{text: strings.TrimPrefix(text, "\ufeff")} // editors put a byte order mark first
 	one := func() {
 		c := readCase(s)
-		if s.err != nil {
+		if s.err != nil && (c.fault == nil || c.fault.Transaction == "") {
 			c.fault = &CaseError{Code: BadCase, Message: s.err.Error()}
 		}
 		use(c)
@@ -166,6 +166,9 @@ func readCase(s *scanner) *Case {
 		}
 	})
 	if s.err != nil {
+		if !isRead && transactions >= 0 {
+			c.locate(s.text, transactions)
+		}
 		return c
 	}
 	if format != CaseFormat {
@@ -180,6 +183,13 @@ func readCase(s *scanner) *Case {
 		c.readTransactions(&scanner{text: s.text, at: transactions}, transactions >= 0)
 	}
 	return c
+}
+
+// locate names the transaction in which the JSON of a case is at fault.
+func (c *Case) locate(text string, transactions int) {
+	if c.readSettings(&scanner{}, false); c.rules != nil {
+		c.readTransactions(&scanner{text: text, at: transactions}, true)
+	}
 }
 
 // readSettings loads the rules of the case's region with its settings.

@@ -30,13 +30,25 @@ func (c *Case) readTransactions(s *scanner, given bool) {
 	s.array(func() {
 		var t fields
 		s.object(func(key string) { t.read(s, key) })
-		if s.err == nil && c.fault == nil {
+		switch {
+		case c.fault != nil:
+		case s.err == nil:
 			r.add(&t)
+		default:
+			c.fault = &CaseError{t.name(len(c.events) + 1), BadCase, "transactions: " + s.err.Error()}
 		}
 	})
 	if s.err != nil && c.fault == nil {
 		c.fault = &CaseError{Code: BadCase, Message: "transactions: " + s.err.Error()}
 	}
+}
+
+// name returns the id of a transaction, its place where it has none.
+func (t *fields) name(place int) string {
+	if t.id == "" {
+		return "#" + strconv.Itoa(place)
+	}
+	return t.id
 }
 
 // badText stands for a value that is neither a string nor a number.
@@ -138,13 +150,10 @@ type caseReader struct {
 
 // add checks a transaction and adds its event, or notes the first fault.
 func (r *caseReader) add(t *fields) {
-	r.events = append(r.events, Event{ID: t.id, Seq: int64(len(r.events)), Kind: Kind(t.action), Symbol: market.Symbol(t.symbol),
+	r.events = append(r.events, Event{ID: t.name(len(r.events) + 1), Seq: int64(len(r.events)), Kind: Kind(t.action), Symbol: market.Symbol(t.symbol),
 		Owner: portfolio.OwnerID(t.owner), Account: portfolio.AccountID(t.account), Order: t.order,
 		Currency: market.Currency(t.currency), ToAccount: portfolio.AccountID(t.toAccount)})
 	e := &r.events[len(r.events)-1]
-	if e.ID == "" {
-		e.ID = "#" + strconv.Itoa(len(r.events))
-	}
 	code, message := r.name(e)
 	if code == "" {
 		code, message = r.action(e, t)
