@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"daybreak/market"
@@ -83,7 +84,7 @@ func lossesBySale(l tlh.Loss) string {
 // Token names what a person was shown of the stop: content, locks and loss. An override that
 // repeats it is refused where any of them is another now.
 func (s LockStop) Token() string {
-	text, err := json.Marshal(s)
+	text, err := json.Marshal([]any{s.ContentHash, s.Locks, s.Loss})
 	if err != nil {
 		panic(fmt.Errorf("order %s: lock: %w", s.Order, err)) // a LockStop holds nothing that JSON lacks
 	}
@@ -111,6 +112,9 @@ func (f Flag) Text() string {
 
 // lockStop returns what stops an order of the household, or nil where no lock does.
 func (c *deskCounter) lockStop(o DeskOrder) (*LockStop, error) {
+	if !slices.ContainsFunc(c.h.Locks, func(l tlh.Lock) bool { return l.Property == o.Property }) {
+		return nil, nil
+	}
 	taxDay, err := c.taxDay(o)
 	if err != nil {
 		return nil, err

@@ -65,7 +65,32 @@ func saveReview(ctx context.Context, tx pgx.Tx, run string, c pipeline.ReviewCha
 	if err := insertOverrides(ctx, tx, c.Overrides); err != nil {
 		return err
 	}
-	done := len(c.Flagged) + len(c.Overrides)
+	moved, err := moveOrders(ctx, tx, run, c, detail)
+	if err != nil {
+		return err
+	}
+	if len(c.Overrides) > 0 {
+		if err := letThrough(ctx, tx, run, c, detail); err != nil {
+			return err
+		}
+	}
+	if c.Frozen == nil && len(c.Flagged)+len(c.Overrides)+moved == 0 {
+		return nil // nothing was open for the act: nothing changed
+	}
+	if len(c.Flagged) > 0 {
+		detail["flagged"] = len(c.Flagged)
+	}
+	entry := AuditEntry{At: c.Act.Now, Actor: c.Act.By, Action: c.Action, Subject: run, Detail: detail}
+	if err := writeAudit(ctx, tx, entry); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, query("Notify"), ChannelOrders, run)
+	return err
+}
+
+// moveOrders rejects, holds and lets go what an act says, notes it in the audit's detail, and returns
+// how many orders that changed.
+func moveOrders(ctx context.Context, tx pgx.Tx, run string, c pipeline.ReviewChanges, detail map[string]any) (done int, err error) {
 	for _, act := range []struct {
 		query string
 		ids   []orders.ID
@@ -78,37 +103,20 @@ func saveReview(ctx context.Context, tx pgx.Tx, run string, c pipeline.ReviewCha
 		}
 		changed, err := collect[string](ctx, tx, act.query, run, act.ids, act.arg)
 		if err != nil {
-			return err
+			return done, err
 		}
 		if _, err := tx.Exec(ctx, query("MarkDueOrders"), run, changed); err != nil {
-			return fmt.Errorf("mark households: %w", err)
+			return done, fmt.Errorf("mark households: %w", err)
 		}
 		done += len(changed)
-		detail["orders"] = len(changed)
-		detail["ids"] = clipped(changed)
+		detail["orders"], detail["ids"] = len(changed), clipped(changed)
 	}
 	if len(c.Rejected) > 0 {
 		if _, err := tx.Exec(ctx, query("VoidOrderLocks"), run, c.Rejected); err != nil {
-			return fmt.Errorf("void locks: %w", err)
+			return done, fmt.Errorf("void locks: %w", err)
 		}
 	}
-	if len(c.Overrides) > 0 {
-		if err := letThrough(ctx, tx, run, c, detail); err != nil {
-			return err
-		}
-	}
-	if c.Frozen == nil && done == 0 {
-		return nil // nothing was open for the act: nothing changed
-	}
-	if len(c.Flagged) > 0 {
-		detail["flagged"] = len(c.Flagged)
-	}
-	entry := AuditEntry{At: c.Act.Now, Actor: c.Act.By, Action: c.Action, Subject: run, Detail: detail}
-	if err := writeAudit(ctx, tx, entry); err != nil {
-		return err
-	}
-	_, err := tx.Exec(ctx, query("Notify"), ChannelOrders, run)
-	return err
+	return done, nil
 }
 
 // letThrough has the gateway look at orders whose locks were overridden, and says in the audit's
