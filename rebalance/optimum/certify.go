@@ -37,7 +37,12 @@ func (b *book) measure(m *measured, plan *Plan) {
 	for _, c := range m.cash {
 		idle += c.Float() / b.worth
 	}
-	m.parts.Cash = b.o.IdleCash * idle
+	m.parts.Cash, m.parts.Drag = b.o.IdleCash*idle, 0
+	for i, d := range b.a.Drag {
+		if w := b.weightAfter(m, i); w != 0 {
+			m.parts.Drag += float64(d.Float() * w)
+		}
+	}
 	b.check(m, plan)
 }
 
@@ -60,7 +65,7 @@ func (b *book) apply(m *measured, t Trade) {
 	m.residuals.Lots = money.Max(m.residuals.Lots, m.sold[t.Lot].Sub(l.Shares))
 	m.traded[t.Security] = m.traded[t.Security].Sub(value)
 	gain := (value.Float() - float64(l.Cost.Float()*(t.Shares.Float()/l.Shares.Float()))) / b.worth
-	if b.a.IsSheltered {
+	if b.isSheltered(l) {
 		gain = 0
 	}
 	rate, class := b.o.LongRate, longTerm
@@ -135,7 +140,7 @@ func (b *book) check(m *measured, plan *Plan) {
 	}
 	for _, t := range plan.Trades {
 		isWhole := t.Shares.RoundDown(0) == t.Shares
-		if t.Lot < 0 && (b.a.WholeShares && !isWhole || t.Shares.RoundDown(sharePlaces) != t.Shares) {
+		if t.Lot < 0 && (b.isWhole(t.Security) && !isWhole || t.Shares.RoundDown(sharePlaces) != t.Shares) {
 			m.residuals.Ticks++
 		}
 	}
@@ -162,10 +167,10 @@ func outside(w float64, lower, upper money.Dec) float64 {
 
 func (b *book) checkSecurity(m *measured, i int) {
 	traded := m.traded[i]
-	if least := b.a.MinTrade; !traded.IsZero() && traded.Abs().Less(least) {
+	if least := b.minTrade(i); !traded.IsZero() && traded.Abs().Less(least) {
 		m.residuals.Ticks++
 	}
-	if b.a.WholeShares && traded.Sign() < 0 && !m.shares[i].IsZero() {
+	if b.isWhole(i) && traded.Sign() < 0 && !m.shares[i].IsZero() {
 		if sold := b.held[i].Sub(m.shares[i]); sold.RoundDown(0) != sold && sold != b.sellable[i] {
 			m.residuals.Ticks++
 		}

@@ -17,6 +17,13 @@ type Member struct {
 	Account  *Account
 	Options  *Options
 	Rate     money.Dec // household's currency for one unit of the account's; 0 for 1
+	// Owner is whose year the gains count in. Taxable accounts of one owner whose gains are netted or
+	// have a budget are planned as one; with "" every account has a year of its own.
+	Owner string
+	// IsLocated says that risk counts at the level of the household: all such members are planned as
+	// one, their targets are of the household's weight, and the risk of a security counts once for all
+	// of them, wherever it is held.
+	IsLocated bool
 }
 
 // HouseholdPlan is the plans of a household's accounts. No property is sold at a loss in one of them
@@ -58,7 +65,8 @@ const decisionsMax = 200
 // household is the state of SolveHousehold.
 type household struct {
 	s       *Solver
-	members []Member // with accounts and rules of their own
+	members []Member // with accounts and rules of their own; one for accounts planned as one
+	joints  []*joint // by member, nil for an account of its own
 	path    []Choice // decisions taken so far
 	tried   int
 	best    struct {
@@ -68,30 +76,68 @@ type household struct {
 	}
 }
 
-// SolveHousehold plans accounts whose tax counts together. Each is planned alone first; the bounds
-// of these plans are the household's. Where some member sells a property at a loss and some member
-// buys it, the household either buys it nowhere or sells it at a loss nowhere: both are tried,
-// largest loss first, the cheaper first, and left where their bound says that they cannot win; after
-// decisionsMax of them the best so far stands. Rules of the members are left as they are. It returns
-// a *MemberFault where an account cannot be planned.
+// SolveHousehold plans accounts whose tax counts together. Each is planned alone first, or with those
+// that must be planned as one; the bounds of these plans are the household's. Where some member sells a
+// property at a loss and some member buys it, the household either buys it nowhere or sells it at a
+// loss nowhere: both are tried, largest loss first, the cheaper first, and left where their bound says
+// that they cannot win; after decisionsMax of them the best so far stands. Rules of the members are left
+// as they are. It returns a *MemberFault where an account cannot be planned.
 func (s *Solver) SolveHousehold(members []Member) (*HouseholdPlan, error) {
-	h := &household{s: s, members: slices.Clone(members)}
-	plans := make([]Plan, len(members))
-	out := &HouseholdPlan{}
-	bounds := make([]float64, len(members))
-	worth := money.Zero
-	for k := range h.members {
-		m := &h.members[k]
-		own := *m.Account
-		own.Rules = make([]Rule, len(m.Universe.Securities))
-		copy(own.Rules, m.Account.Rules)
-		m.Account = &own
-		p, err := s.Solve(m.Universe, m.Account, m.Options)
-		if err != nil {
-			return nil, memberFault(own.ID, err)
+	parts := units(members)
+	for {
+		out, err := s.solveUnits(members, parts)
+		var fault *unitFault
+		if !errors.As(err, &fault) {
+			return out, err
 		}
-		plans[k] = clonePlan(p)
-		bounds[k] = p.Bound
+		// Together they cannot be planned: one of them cannot, or they are planned apart.
+		for _, k := range parts[fault.unit] {
+			if _, err := s.Solve(members[k].Universe, members[k].Account, members[k].Options); err != nil {
+				return nil, memberFault(members[k].Account.ID, err)
+			}
+		}
+		var apart [][]int
+		for n, unit := range parts {
+			if n != fault.unit {
+				apart = append(apart, unit)
+				continue
+			}
+			for _, k := range unit {
+				apart = append(apart, []int{k})
+			}
+		}
+		parts = apart
+	}
+}
+
+// unitFault is a fault of accounts that were planned as one.
+type unitFault struct {
+	unit int
+	err  error
+}
+
+// Error returns the fault's text.
+func (f *unitFault) Error() string { return f.err.Error() }
+
+// solveUnits plans a household whose members are planned in these parts.
+func (s *Solver) solveUnits(members []Member, parts [][]int) (*HouseholdPlan, error) {
+	h := &household{s: s, joints: make([]*joint, len(parts))}
+	plans := make([]Plan, len(parts))
+	out := &HouseholdPlan{}
+	bounds := make([]float64, len(parts))
+	worth := money.Zero
+	for n, unit := range parts {
+		h.members = append(h.members, h.unit(n, members, parts))
+		m := &h.members[n]
+		p, err := s.Solve(m.Universe, m.Account, m.Options)
+		if err != nil && len(unit) > 1 {
+			return nil, &unitFault{n, err}
+		}
+		if err != nil {
+			return nil, memberFault(m.Account.ID, err)
+		}
+		plans[n] = clonePlan(p)
+		bounds[n] = p.Bound
 		out.Alone = out.Alone.Add(m.inMoney(p.Bound, p.Value))
 		worth = worth.Add(m.converted(p.Value))
 	}
@@ -99,19 +145,59 @@ func (s *Solver) SolveHousehold(members []Member) (*HouseholdPlan, error) {
 	if h.best.plans == nil {
 		return nil, err
 	}
-	out.Plans, out.Decisions, out.Objective = h.best.plans, h.best.decisions, h.best.objective
+	out.Decisions, out.Objective = h.best.decisions, h.best.objective
 	out.Bound = money.Min(bound, out.Objective)
 	if worth.Sign() > 0 {
 		out.GapBP = out.Objective.Sub(out.Bound).Float() / worth.Float() * 1e4
 	}
-	for k := range out.Plans {
-		p := &out.Plans[k]
-		p.Coupling = max(0, p.Bound-bounds[k])
-		p.Bound = bounds[k]
+	out.Plans = make([]Plan, len(members))
+	for n, unit := range parts {
+		p := &h.best.plans[n]
+		p.Coupling = max(0, p.Bound-bounds[n])
+		p.Bound = bounds[n]
 		p.GapBP, p.GapMoney = (p.Objective-p.Bound)*1e4, gapMoney(p.Objective-p.Bound, p.Value)
+		own := []Plan{*p}
+		if h.joints[n] != nil {
+			own = h.joints[n].split(p, pick(members, unit))
+		}
+		for at, k := range unit {
+			out.Plans[k] = own[at]
+		}
 	}
 	slices.SortFunc(out.Decisions, func(a, b Choice) int { return cmp.Compare(a.Property, b.Property) })
 	return out, nil
+}
+
+// unit returns the member that stands for part n of a household, with rules of its own. Gains of an
+// owner that several parts have are not netted.
+func (h *household) unit(n int, members []Member, parts [][]int) Member {
+	list := pick(members, parts[n])
+	for at := range list {
+		own := *list[at].Account
+		own.Rules = make([]Rule, len(list[at].Universe.Securities))
+		copy(own.Rules, list[at].Account.Rules)
+		if g := &own.Gains; g.IsNetted && isSpread(list[at].Owner, members, parts) {
+			g.Budget = g.Budget.Sub(g.ShortSoFar).Sub(g.LongSoFar)
+			g.IsNetted, g.ShortSoFar, g.LongSoFar = false, money.Zero, money.Zero
+		}
+		list[at].Account = &own
+	}
+	if len(list) == 1 {
+		return list[0]
+	}
+	h.joints[n] = join(list, list[0].IsLocated && list[1].IsLocated)
+	return h.joints[n].Member
+}
+
+// isSpread reports whether taxable accounts of an owner are in several parts.
+func isSpread(owner string, members []Member, parts [][]int) bool {
+	count := 0
+	for _, unit := range parts {
+		if slices.ContainsFunc(unit, func(k int) bool { return members[k].Owner == owner && !members[k].Account.IsSheltered }) {
+			count++
+		}
+	}
+	return count > 1 && owner != ""
 }
 
 // explore looks for the best plans that follow from these by decisions about properties. It returns a
@@ -240,10 +326,10 @@ func (u *Universe) property(i int) string {
 
 // lossOf returns the loss, in the household's currency, that a sale realises for tax; 0 for a gain or in a sheltered account.
 func (m *Member) lossOf(t Trade) money.Dec {
-	if m.Account.IsSheltered {
+	l := &m.Account.Lots[t.Lot]
+	if m.Account.IsSheltered || l.IsSheltered {
 		return money.Zero
 	}
-	l := &m.Account.Lots[t.Lot]
 	return m.converted(money.Max(l.Cost.MulDiv(t.Shares, l.Shares).Sub(t.Value), money.Zero))
 }
 

@@ -41,12 +41,13 @@ type Universe struct {
 
 // Lot is shares of one security with their cost for tax.
 type Lot struct {
-	Security   int32 // index in the universe
-	ID         string
-	Shares     money.Dec
-	Cost       money.Dec // total, account currency
-	IsShort    bool      // a gain would be short term
-	LossBarred bool      // its loss would be denied, so it is not sold at a loss
+	Security    int32 // index in the universe
+	ID          string
+	Shares      money.Dec
+	Cost        money.Dec // total, account currency
+	IsShort     bool      // a gain would be short term
+	LossBarred  bool      // its loss would be denied, so it is not sold at a loss
+	IsSheltered bool      // as Account.IsSheltered, of this lot alone
 }
 
 // Bar says until when, and because of what, something is barred.
@@ -57,14 +58,17 @@ type Bar struct {
 
 // Rule limits the trades of one security in one account. The zero value limits nothing.
 type Rule struct {
-	NoBuy      bool // restricted: never bought
-	NoSell     bool // restricted: never sold
-	BuyBarred  bool // a purchase would deny the loss of an earlier sale
-	BuyBar     Bar
-	LossBarred bool // a sale at a loss would be denied
-	LossBar    Bar
-	Lower      money.Dec // least weight after trading; 0 for none
-	Upper      money.Dec // largest weight after trading; 0 for none
+	NoBuy       bool // restricted: never bought
+	NoSell      bool // restricted: never sold
+	BuyBarred   bool // a purchase would deny the loss of an earlier sale
+	BuyBar      Bar
+	LossBarred  bool // a sale at a loss would be denied
+	LossBar     Bar
+	Lower       money.Dec // least weight after trading; 0 for none
+	Upper       money.Dec // largest weight after trading; 0 for none
+	MinTrade    money.Dec // as the account's, of this security; the larger counts
+	WholeShares bool      // as the account's, of this security
+	HarvestMin  float64   // as the options', of this security; 0 leaves it to them
 }
 
 // Group bounds the sum of the weights of some securities after trading.
@@ -105,9 +109,11 @@ type Account struct {
 	Groups      []Group
 	Balances    []Balance
 	Gains       Gains
-	IsSheltered bool      // gains are not taxed and losses are worth nothing
-	MinTrade    money.Dec // least value of a trade
-	WholeShares bool      // only whole shares trade; a position may be sold out
+	IsSheltered bool        // gains are not taxed and losses are worth nothing
+	Drag        []money.Dec // by security, or empty: yearly tax on what a weight of one pays out
+	isJoint     bool        // balances are the cash of further accounts: nothing converts between them
+	MinTrade    money.Dec   // least value of a trade
+	WholeShares bool        // only whole shares trade; a position may be sold out
 }
 
 // Mode says what a plan may do.

@@ -26,10 +26,10 @@ type Conversion struct {
 }
 
 // Parts are the terms of the objective, fractions of the account's value.
-type Parts struct{ Risk, Tax, Cost, Cash float64 }
+type Parts struct{ Risk, Tax, Cost, Cash, Drag float64 }
 
 // Total is the objective.
-func (p Parts) Total() float64 { return p.Risk + p.Tax + p.Cost + p.Cash }
+func (p Parts) Total() float64 { return p.Risk + p.Tax + p.Cost + p.Cash + p.Drag }
 
 // Residuals say by how much the rounded trades break a rule; all are 0 in a plan without a Fault.
 type Residuals struct {
@@ -53,6 +53,7 @@ const rowsTolerance = 1e-9
 // hold until its next Solve.
 type Plan struct {
 	Account        string
+	With           string    // accounts that were planned as one with it, by +; "" where it was planned alone
 	Value          money.Dec // of the account before trading
 	Trades         []Trade   // by security, sales in the order in which lots are used up
 	Conversions    []Conversion

@@ -120,8 +120,9 @@ func (b *book) positions() *Fault {
 // shape gives every array of p its size.
 func (b *book) shape(p *problem) {
 	n := len(b.u.Securities)
-	p.items, p.factors = n+len(b.a.Balances), b.u.factors
+	p.items, p.factors = n+b.conversions(), b.u.factors
 	p.rows = b.rows()
+	p.isTied = b.a.isJoint
 	p.isClassed = b.a.Gains.HasBudget || b.a.Gains.IsNetted
 	p.rate = [classes]float64{shortTerm: b.o.ShortRate, longTerm: b.o.LongRate}
 	p.effective = p.rate
@@ -141,7 +142,7 @@ func (b *book) shape(p *problem) {
 	b.isDenied = resize(b.isDenied, p.items)
 	b.isMixed, b.harvest = resize(b.isMixed, p.items), resize(b.harvest, p.items)
 	b.sellable = resize(b.sellable, n)
-	p.lots.resize(p.items, len(b.a.Lots)+len(b.a.Balances))
+	p.lots.resize(p.items, len(b.a.Lots)+b.conversions())
 }
 
 func (t *lotTable) resize(items, lots int) {
@@ -172,7 +173,7 @@ func (b *book) fillLots(p *problem) {
 		next = b.keep(p, i, r)
 		begin = end
 	}
-	for j := range b.a.Balances {
+	for j := range b.conversions() {
 		p.lots.first[n+j] = next
 		p.lots.value[next], p.lots.source[next] = conversionMax, -1
 		p.lots.gain[next], p.lots.tax[next], p.lots.class[next] = 0, 0, longTerm
@@ -196,19 +197,57 @@ func (b *book) mayHarvest(t *lotTable, i int, r lotRange) bool {
 		l := &b.a.Lots[t.source[at]]
 		value, cost := float64(l.Shares.Float()*b.u.price[i]), l.Cost.Float()
 		t.value[at], t.gain[at] = value/b.worth, (value-cost)/value
-		if b.a.IsSheltered {
+		if b.isSheltered(l) {
 			t.gain[at] = 0
 		}
-		if value >= cost || b.a.IsSheltered {
+		if value >= cost || b.isSheltered(l) {
 			continue
 		}
 		loss := (cost - value) / cost
-		may = may || !l.LossBarred && loss >= b.o.HarvestMin
+		may = may || !l.LossBarred && loss >= b.harvestMin(i)
 		if -loss < b.worst[i] {
 			b.worst[i], b.isDenied[i] = -loss, l.LossBarred
 		}
 	}
 	return may && !rule.LossBarred && !rule.NoSell
+}
+
+// conversions is the number of items that convert currency.
+func (b *book) conversions() int {
+	if b.a.isJoint {
+		return 0
+	}
+	return len(b.a.Balances)
+}
+
+func (b *book) isSheltered(l *Lot) bool { return b.a.IsSheltered || l.IsSheltered }
+
+// isWhole reports whether security i trades in whole shares alone.
+func (b *book) isWhole(i int) bool { return b.a.WholeShares || b.rule(i).WholeShares }
+
+// minTrade is the least value of a trade of item i.
+func (b *book) minTrade(i int) money.Dec {
+	if i >= len(b.u.Securities) {
+		return money.Zero
+	}
+	return money.Max(b.a.MinTrade, b.rule(i).MinTrade)
+}
+
+func (b *book) harvestMin(i int) float64 {
+	if m := b.rule(i).HarvestMin; m > 0 {
+		return m
+	}
+	return b.o.HarvestMin
+}
+
+// addDrag adds what holding costs in tax on what is paid out.
+func (b *book) addDrag(p *problem) {
+	for i, d := range b.a.Drag {
+		cost := d.Float()
+		p.constant += float64(cost * b.weight[i])
+		p.buyCost[i] += cost
+		p.sellCost[i] -= cost
+	}
 }
 
 var noRule Rule
@@ -295,8 +334,8 @@ func (b *book) fillItems(p *problem) {
 		p.buyRow[i*p.rows+s.Cash] = 1 + k
 		p.sellRow[i*p.rows+s.Cash] = k - 1
 	}
-	for j, c := range b.a.Balances {
-		i, spread := len(b.u.Securities)+j, c.Spread.Float()
+	for j := range b.conversions() {
+		i, spread := len(b.u.Securities)+j, b.a.Balances[j].Spread.Float()
 		p.curve[i] = conversionCurve
 		p.buyCost[i] = float64(spread * (1 - d))
 		p.sellCost[i] = float64(spread * (1 - d))
@@ -308,6 +347,7 @@ func (b *book) fillItems(p *problem) {
 		idle += c.Float() / b.worth
 	}
 	p.constant, p.ofVariant = float64(d*idle), 0
+	b.addDrag(p)
 }
 
 // bounds returns the least and largest trade of item i.
@@ -349,7 +389,6 @@ func (b *book) isShortOfCash() bool { return b.cash[0].Less(b.need[0]) }
 
 // fillPieces sets the intervals of every item and which of them each problem may use.
 func (b *book) fillPieces(p *problem) *Fault {
-	least := b.a.MinTrade.Float() / b.worth
 	raise := 0.0
 	for i := range p.items {
 		lo, hi := b.bounds(p, i)
@@ -360,7 +399,7 @@ func (b *book) fillPieces(p *problem) *Fault {
 			raise -= float64(min(lo, 0) * (1 - b.u.cost[i]))
 			b.isMixed[i] = b.harvest[i] && lo < 0 && hi > 0
 		}
-		if !b.cut(p, i, piece{lo, hi}, least) {
+		if !b.cut(p, i, piece{lo, hi}, b.minTrade(i).Float()/b.worth) {
 			return b.badBands(i)
 		}
 	}

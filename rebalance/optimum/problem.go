@@ -40,6 +40,7 @@ type problem struct {
 	touchedFrom          []int32   // items + 1
 	classRow             []float64 // rows × classes, a unit of realised gain
 	rate                 [classes]float64
+	isTied               bool // accounts planned as one hold a security with little to say which of them should
 	isClassed            bool // a row counts gains, so the order of lots depends on its multiplier
 	lots                 lotTable
 	byGain               lotTable // of a classed problem: by class, ascending gain

@@ -100,7 +100,7 @@ func (s *Solver) whyTraded(i int, trades []Trade) Reason {
 // gainOf is the gain that a sale realises, a share of the account's value.
 func (s *Solver) gainOf(t Trade) float64 {
 	l := &s.book.a.Lots[t.Lot]
-	if s.book.a.IsSheltered {
+	if s.book.isSheltered(l) {
 		return 0
 	}
 	return (t.Value.Float() - float64(l.Cost.Float()*(t.Shares.Float()/l.Shares.Float()))) / s.book.worth
@@ -136,7 +136,7 @@ func (s *Solver) whyNot(i int) Reason {
 	}
 	wanted := s.search.best.trade[i]
 	j := lowest(s.search.best.piece[i])
-	least := b.a.MinTrade.Float() / b.worth
+	least := b.minTrade(i).Float() / b.worth
 	switch {
 	case least > 0 && j == none && (m.buy < 0 || m.sell < 0 && m.hasLots):
 		return Reason{Code: BelowMinimum, Numbers: [reasonNumbers]Number{weight, {"wanted", s.without(i, m)}, {"minimum", least}}}
@@ -193,8 +193,8 @@ func (s *Solver) lossKept(i int, weight Number) (Reason, bool) {
 	if b.isDenied[i] || rule.LossBarred {
 		return Reason{Code: LossBarred, Bar: rule.LossBar, Numbers: [reasonNumbers]Number{weight, {"loss", worst}}}, true
 	}
-	if -worst < b.o.HarvestMin {
-		return Reason{Code: BelowHarvest, Numbers: [reasonNumbers]Number{weight, {"loss", worst}, {"threshold", b.o.HarvestMin}}}, true
+	if least := b.harvestMin(i); -worst < least {
+		return Reason{Code: BelowHarvest, Numbers: [reasonNumbers]Number{weight, {"loss", worst}, {"threshold", least}}}, true
 	}
 	return Reason{}, false
 }

@@ -52,7 +52,7 @@ func (s *Solver) round() bool {
 		if !r.repair() {
 			return false
 		}
-		r.polish(s.book.a.WholeShares)
+		r.polish(s.book.hasWhole())
 		s.book.tradesOf(r, s.search.best.sold, &s.plan)
 		s.book.measure(&s.now, &s.plan)
 		missing := s.now.residuals.Cash
@@ -117,11 +117,9 @@ func (s *Solver) setTicks() {
 		}
 		r.mayRest[i], r.least[i] = p.mayRest(i, all[i]), 1
 		in := p.touching(i, lowest(s.search.best.piece[i]), all[i])
-		if b.a.WholeShares && p.items <= wholeMax {
+		if i < len(b.u.Securities) && b.isWhole(i) && p.items <= wholeMax {
 			in = p.span(i, all[i])
-			if i < len(b.u.Securities) {
-				r.least[i] = max(1, int64(math.Ceil(b.a.MinTrade.Float()/b.worth/r.tick[i]-1e-6)))
-			}
+			r.least[i] = max(1, int64(math.Ceil(b.minTrade(i).Float()/b.worth/r.tick[i]-1e-6)))
 		}
 		r.low[i] = int64(math.Ceil(in.lo/r.tick[i] - 1e-6))
 		r.high[i] = int64(math.Floor(in.hi/r.tick[i] + 1e-6))
@@ -205,12 +203,38 @@ func (b *book) weightOfRow(k int) float64 {
 	return 4
 }
 
+// hasWhole reports whether some security trades in whole shares alone.
+func (b *book) hasWhole() bool {
+	if b.a.WholeShares {
+		return true
+	}
+	for i := range b.a.Rules {
+		if b.a.Rules[i].WholeShares {
+			return true
+		}
+	}
+	return false
+}
+
+// hasLeast reports whether some security has a least trade.
+func (b *book) hasLeast() bool {
+	if b.a.MinTrade.Sign() > 0 {
+		return true
+	}
+	for i := range b.a.Rules {
+		if b.a.Rules[i].MinTrade.Sign() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // step is the least tradable amount of an item: shares, or money for a conversion.
 func (b *book) step(i int) float64 {
 	switch {
 	case i >= len(b.u.Securities):
 		return 1e-2
-	case b.a.WholeShares:
+	case b.isWhole(i):
 		return 1
 	}
 	return 1e-4
@@ -490,9 +514,9 @@ func (b *book) tradesOf(r *rounder, sold []float64, plan *Plan) {
 		case i >= len(b.u.Securities):
 			plan.Conversions = append(plan.Conversions, Conversion{Balance: i - len(b.u.Securities), Amount: money.FromUnits(n, centPlaces)})
 		case n > 0:
-			plan.Trades = append(plan.Trades, b.trade(i, -1, b.shares(n)))
+			plan.Trades = append(plan.Trades, b.trade(i, -1, b.shares(i, n)))
 		default:
-			left := money.Min(b.shares(-n), b.sellable[i])
+			left := money.Min(b.shares(i, -n), b.sellable[i])
 			for l := p.lots.first[i]; l < p.lots.first[i+1] && left.Sign() > 0; l++ {
 				k := p.lots.source[l]
 				part := money.Min(left, b.a.Lots[k].Shares)
@@ -503,8 +527,8 @@ func (b *book) tradesOf(r *rounder, sold []float64, plan *Plan) {
 	}
 }
 
-func (b *book) shares(ticks int64) money.Dec {
-	if b.a.WholeShares {
+func (b *book) shares(i int, ticks int64) money.Dec {
+	if b.isWhole(i) {
 		return money.FromInt(ticks)
 	}
 	return money.FromUnits(ticks, sharePlaces)

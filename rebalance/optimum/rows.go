@@ -116,8 +116,8 @@ func (b *book) grain(p *problem) float64 {
 		if p.lots.first[i] == p.lots.first[i+1] {
 			continue
 		}
-		least := b.a.MinTrade.Float() / b.worth
-		if tick := b.step(i) * b.priceOf(i) / b.worth; b.a.WholeShares {
+		least := b.minTrade(i).Float() / b.worth
+		if tick := b.step(i) * b.priceOf(i) / b.worth; b.isWhole(i) {
 			least = math.Ceil(max(least/tick, 1)) * tick
 		}
 		most = max(most, least)

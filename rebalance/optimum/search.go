@@ -1,6 +1,9 @@
 package optimum
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 const (
 	gradientDone   = 1e-11 // of a problem without choices
@@ -28,6 +31,7 @@ type search struct {
 	duals     []float64 // nodes × dim
 	frontier  []int32   // open nodes of the run at hand
 	kept      []float64 // a dual point to come back to
+	curve     []float64 // that of the items while it is changed
 	cuts      []piece   // while nodes narrow pieces: the pieces of the whole problem
 	nodesUsed int
 	settled   float64 // least bound of the nodes that cannot be split further
@@ -101,6 +105,7 @@ func (s *search) clamp() {
 // bound. The best trades are kept where they beat those known.
 func (s *search) run(all []uint8, variant int32, o *Options) float64 {
 	copy(s.mask, all)
+	s.approach(all)
 	s.highest.value = math.Inf(-1)
 	if isSingle(all) {
 		s.climb(all, 0, stop{gradientDone, unboundedValue, climbStepsMax})
@@ -115,6 +120,29 @@ func (s *search) run(all []uint8, variant int32, o *Options) float64 {
 	s.improve()
 	s.frontier = append(s.frontier[:0], root)
 	return s.branch(all, o)
+}
+
+// flatness is the sequence of curvatures below which no item's lies while a climb begins, where some
+// have next to none: from one to the next the top moves little.
+var flatness = [...]float64{2e-2, 2e-3}
+
+const approachSteps = 60
+
+// approach moves the dual point to where the top would be if no item were flat. What it finds is no
+// bound.
+func (s *search) approach(mask []uint8) {
+	p := s.p
+	if slices.Min(p.curve) >= flatness[len(flatness)-1] || !p.isTied {
+		return
+	}
+	s.curve = append(s.curve[:0], p.curve...)
+	for _, least := range flatness {
+		for i, a := range s.curve {
+			p.curve[i] = max(a, least)
+		}
+		s.climb(mask, smoothing[0], stop{gradientRough, unboundedValue, approachSteps})
+	}
+	copy(p.curve, s.curve)
 }
 
 func isSingle(mask []uint8) bool {

@@ -13,6 +13,7 @@ type Solver struct {
 	p       problem
 	search  search
 	whole   whole
+	grid    []float64 // by item, the value of one share where only whole ones trade
 	spare   incumbent // what is known while the fixed roles are solved
 	rounder rounder
 	bounder bounder
@@ -56,7 +57,7 @@ func (s *Solver) solve(u *Universe, a *Account, o *Options) (*Plan, *Fault) {
 	s.bounder.p = p
 	s.setGrid()
 	s.search.reset(p, len(a.Lots))
-	s.whole.reset(p, a.WholeShares && p.items <= wholeMax)
+	s.whole.reset(p, b.hasWhole() && p.items <= wholeMax)
 	s.search.begin(o.IdleCash)
 	bound := s.solveVariants()
 	if s.whole.value < infinite {
@@ -120,13 +121,13 @@ func (s *Solver) solveVariant(k int32) float64 {
 	} else {
 		s.plan.Fixed = fixed
 	}
-	isAllowed := s.book.a.MinTrade.IsZero() || o.Roles == Fixed
+	isAllowed := !s.book.hasLeast() || o.Roles == Fixed
 	if !isAllowed || search.best.value >= s.spare.value {
 		search.best, s.spare = s.spare, search.best
 	}
 	all := p.all
 	if o.Roles == Fixed {
-		if all = p.fixed; !s.book.a.WholeShares {
+		if all = p.fixed; !s.book.hasWhole() {
 			return fixed.Bound
 		}
 	} else {
@@ -148,8 +149,8 @@ func leastOf(a, b Outcome) Outcome {
 func (s *Solver) certified(all []uint8, k int32) float64 {
 	v := &s.bounder
 	v.tick = v.tick[:0]
-	if s.book.a.WholeShares {
-		v.tick = s.rounder.tick
+	if s.book.hasWhole() {
+		v.tick = s.grid
 	}
 	bound := 0.0
 	if s.whole.isOn && !math.IsInf(s.search.best.value, 1) {
@@ -161,12 +162,14 @@ func (s *Solver) certified(all []uint8, k int32) float64 {
 	return bound
 }
 
-// setGrid sets the value of one share where only whole shares trade.
+// setGrid sets the value of one share by item, 0 where fractions trade.
 func (s *Solver) setGrid() {
-	r, b := &s.rounder, &s.book
-	r.tick = resize(r.tick, s.p.items)
+	b := &s.book
+	s.grid = resize(s.grid, s.p.items)
 	for i := range b.u.Securities {
-		r.tick[i] = b.step(i) * b.priceOf(i) / b.worth
+		if b.isWhole(i) {
+			s.grid[i] = b.priceOf(i) / b.worth
+		}
 	}
 }
 

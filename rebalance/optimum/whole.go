@@ -115,12 +115,15 @@ func (s *Solver) splitWhole(n int32) (children [2]node, ok bool) {
 	se, p, r := &s.search, &s.p, &s.rounder
 	item, worst, isPiece := -1, 0.0, false
 	for i := range s.book.u.Securities {
+		if s.grid[i] == 0 && se.now.doubt[i] == 0 {
+			continue
+		}
 		t := se.now.trade[i]
 		down := r.value(i, r.below(i, t))
 		up := r.value(i, r.below(i, t)+1)
 		load := p.load[i*p.factors : (i+1)*p.factors]
 		off := float64((float64(p.aversion*dot(load, load)) + float64(0.5*p.curve[i])) * max(0, float64((t-down)*(up-t))))
-		if min(t-down, up-t) <= onGridNear*r.tick[i] {
+		if min(t-down, up-t) <= onGridNear*r.tick[i] || s.grid[i] == 0 {
 			off = 0
 		}
 		if off > worst {

@@ -181,6 +181,7 @@ func (d *draft) fill() *optimum.Fault {
 	}
 	d.setLots()
 	d.setRules()
+	d.setDrag()
 	if d.options.Mode == optimum.Full { // the others trade too little to steer by them
 		d.setBands()
 	}
@@ -282,6 +283,17 @@ func (d *draft) setTargets() *optimum.Fault {
 	}
 	d.out.Targets[last] = d.out.Targets[last].Add(left) // what rounding left over
 	return nil
+}
+
+// setDrag sets what holding each security costs in tax on what it pays out.
+func (d *draft) setDrag() {
+	if d.in.Location == nil || len(d.in.Location.Drags) == 0 {
+		return
+	}
+	d.out.Drag = make([]money.Dec, len(d.symbols))
+	for i := range d.symbols {
+		d.out.Drag[i] = d.in.Location.dragOf(d.quotes[i].sec.AssetClass, d.account.Type)
+	}
 }
 
 // first returns the place of the first security of a part of the model that is as asked; -1 for none.

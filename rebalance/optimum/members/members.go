@@ -26,6 +26,32 @@ type Input struct {
 	Locks     []tlh.Lock            // of the household
 	Open      []portfolio.OpenOrder // that may still buy
 	Bars      *tlh.Bars             // of the household; nil: made from the tax book, Locks and Open
+	Location  *Location             // nil: each account follows its own targets alone
+}
+
+// Location asks for targets at the level of the household: the accounts' risk counts once for all of
+// them, and what a class pays out is taxed where it is held.
+type Location struct {
+	Model string // that every account follows; "" for its own
+	Drags []Drag // the first that fits counts; none: no tax on what is paid out
+}
+
+// Drag is the yearly tax on what holdings of a class pay out, in accounts of a type, as a share of
+// their value.
+type Drag struct {
+	AssetClass  string
+	AccountType string
+	Cost        money.Dec
+}
+
+// dragOf returns the drag of a class in an account.
+func (l *Location) dragOf(class, accountType string) money.Dec {
+	for _, d := range l.Drags {
+		if d.AssetClass == class && d.AccountType == accountType {
+			return d.Cost
+		}
+	}
+	return money.Zero
 }
 
 // Params are the parameters that neither the household nor its region has.
@@ -35,7 +61,7 @@ type Params struct {
 	Commission money.Dec       // the same, on top
 	FXSpread   money.Dec       // cost of converting one currency into another, share of the amount
 	StaleDays  int             // calendar days after which a close is too old to trade on
-	IsNetted   bool            // gains net over the year where an owner has one taxable account
+	IsNetted   bool            // gains net over the year, in regions with two terms
 	HasBudget  bool
 	Budget     money.Dec // of each owner's net gains of the year, home currency; an account's policy may name another
 }
@@ -74,6 +100,9 @@ func Of(in Input) ([]optimum.Member, error) {
 	slices.SortFunc(accounts, func(a, c portfolio.Account) int { return cmp.Compare(a.ID, c.ID) })
 	var drafts []*draft
 	for _, a := range accounts {
+		if in.Location != nil && in.Location.Model != "" {
+			a.Model = in.Location.Model
+		}
 		d, f := b.draft(a)
 		if f == nil && d.value.Sign() > 0 {
 			f = d.fill()
@@ -88,7 +117,8 @@ func Of(in Input) ([]optimum.Member, error) {
 	b.setGains(drafts)
 	members := make([]optimum.Member, len(drafts))
 	for i, d := range drafts {
-		members[i] = optimum.Member{Universe: d.universe, Account: &d.out, Options: &d.options, Rate: d.home}
+		members[i] = optimum.Member{Universe: d.universe, Account: &d.out, Options: &d.options, Rate: d.home,
+			Owner: string(d.account.Owner), IsLocated: in.Location != nil}
 	}
 	return members, nil
 }
@@ -111,11 +141,10 @@ func (b *builder) property(s market.Symbol) string {
 // setGains sets what the owners of taxable accounts have realised this year, and the budget of what
 // they may still realise, shared among an owner's accounts by their value.
 func (b *builder) setGains(drafts []*draft) {
-	values, counts := map[portfolio.OwnerID]money.Dec{}, map[portfolio.OwnerID]int{}
+	values := map[portfolio.OwnerID]money.Dec{}
 	for _, d := range drafts {
 		if !d.out.IsSheltered {
 			values[d.account.Owner] = values[d.account.Owner].Add(d.value.Mul(d.home))
-			counts[d.account.Owner]++
 		}
 	}
 	for _, d := range drafts {
@@ -124,7 +153,7 @@ func (b *builder) setGains(drafts []*draft) {
 		}
 		year := b.in.Book.Year(d.account.Owner, b.in.Rules.TaxYear(b.in.Day))
 		g := &d.out.Gains
-		if b.in.Params.IsNetted && b.in.Rules.LongAfterYears > 0 && counts[d.account.Owner] == 1 {
+		if b.in.Params.IsNetted && b.in.Rules.LongAfterYears > 0 {
 			g.IsNetted = true
 			g.ShortSoFar, g.LongSoFar = year.ST.Div(d.home), year.LT.Div(d.home)
 			g.LossRate = d.longRate
