@@ -80,6 +80,7 @@ func cohortOptions() []cel.EnvOption {
 		cel.CustomTypeAdapter(valueAdapter),
 		cel.ParserExpressionSizeLimit(textMax),
 		cel.ParserRecursionLimit(nestingMax),
+		cel.ParserErrorRecoveryLimit(1),
 		cel.ExpressionNodeLimit(nodesMax),
 		cel.RegexProgramSizeLimit(patternMax),
 		cel.Variable("household", cel.StringType),
@@ -142,6 +143,9 @@ func compileCohort(text string) (program cel.Program, err error) {
 			program, err = nil, fmt.Errorf("it cannot be planned: %v", cause)
 		}
 	}()
+	if err := checkLexical(text); err != nil {
+		return nil, err
+	}
 	env, err := cel.NewEnv(cohortOptions()...)
 	if err != nil {
 		return nil, err

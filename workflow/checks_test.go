@@ -79,6 +79,10 @@ var checkCases = []checkCase{
 	{"6 a circle without an end of time", `"timeout_seconds": 3600,`, ``, CheckCycles, "nothing ends it"},
 
 	{"7 no expression", `"ctx.text"`, `"ctx."`, CheckTypes, "Syntax error"},
+	{"7 a bracket that is open", `"ctx.text"`, `"(((ctx.text))"`, CheckTypes, "not closed"},
+	{"7 brackets that are closed", `"ctx.text"`, `"(((ctx.text)))"`, 0, ""},
+	{"7 brackets too deep", `"ctx.text"`, `"` + strings.Repeat("(", 25) + `ctx.text` + strings.Repeat(")", 25) + `"`, CheckTypes, "deeper than 24"},
+	{"7 brackets as deep as can be", `"ctx.text"`, `"` + strings.Repeat("(", 24) + `ctx.text` + strings.Repeat(")", 24) + `"`, 0, ""},
 	{"7 no variable", `"ctx.text"`, `"context.text"`, CheckTypes, "undeclared reference"},
 	{"7 no field", `"ctx.text"`, `"ctx.test"`, CheckTypes, "undefined field"},
 	{"7 another type", `"ctx.text"`, `"size(ctx.text)"`, CheckTypes, "is a string"},

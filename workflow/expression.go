@@ -106,6 +106,7 @@ var baseEnv = sync.OnceValues(func() (*cel.Env, error) {
 		cel.CustomTypeAdapter(valueAdapter),
 		cel.ParserExpressionSizeLimit(textMax),
 		cel.ParserRecursionLimit(nestingMax),
+		cel.ParserErrorRecoveryLimit(1),
 		cel.ExpressionNodeLimit(nodesMax),
 		cel.RegexProgramSizeLimit(patternMax),
 		cel.ASTValidators(
@@ -248,6 +249,9 @@ func (s *scope) compile(text string) (e *Expression, err error) {
 	}()
 	if len(text) > textMax {
 		return nil, fault(CheckTypes, fmt.Sprintf("the expression has %d characters", len(text)), fmt.Sprintf("write at most %d", textMax))
+	}
+	if err := checkLexical(text); err != nil {
+		return nil, err
 	}
 	checked, issues := s.env.Compile(text)
 	if issues.Err() != nil {
