@@ -38,6 +38,7 @@ type ReviewOrder struct {
 	ContentHash     string
 	Build           string
 	Rules           string
+	GapBP           money.Dec // certified gap of its account's plan, basis points; 0 without a certificate
 }
 
 // Review returns where the order stands for a person.

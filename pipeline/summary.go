@@ -34,6 +34,7 @@ type Summary struct {
 	NotTraded       []ReasonTotal          `json:"not_traded"` // of accounts without an order
 	ParkedReasons   []ReasonTotal          `json:"parked_reasons"`
 	ByRegion        map[string]RegionTotal `json:"by_region"`
+	Gaps            GapTotal               `json:"gaps"` // of the certificates
 	Seconds         float64                `json:"seconds"`
 }
 
@@ -65,6 +66,17 @@ type RegionTotal struct {
 	Households int       `json:"households"`
 	Harvests   int       `json:"harvests"`  // sales that harvest a loss
 	Harvested  money.Dec `json:"harvested"` // in the region's home currency
+}
+
+// GapTotal says how near the optimum a run's plans are: over the accounts with a certificate, in basis
+// points of account value.
+type GapTotal struct {
+	Certified  int       `json:"certified"`
+	Median     money.Dec `json:"median_bp"`
+	Max        money.Dec `json:"max_bp"`
+	AboveLimit int       `json:"above_limit"` // accounts flagged for their gap
+	Relaxed    int       `json:"relaxed"`     // accounts whose plan does without a rule
+	ByRules    int       `json:"by_rules"`    // accounts without a certificate: planned by the rules, or not at all
 }
 
 // Summaries counts runs.

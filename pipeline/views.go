@@ -234,6 +234,8 @@ type AccountDecision struct {
 	DeniedAvoided money.Dec
 	TaxValue      money.Dec
 	Skipped       []rebalance.Reason
+	Certificate   *rebalance.Certificate // nil where the rules planned
+	Exception     string                 // why a person must look at the plan, or ""
 }
 
 // AccountView is an account as its page shows it. Positions are priced with the last close on or

@@ -40,6 +40,7 @@ func (p *Policy) decimals() []policyDec {
 		{"risk_aversion", &p.RiskAversion, true, false},
 		{"idle_cash", &p.IdleCash, true, false},
 		{"gap_max", &p.GapMax, true, false},
+		{"gap_cash_min", &p.GapCashMin, true, false},
 	}
 }
 

@@ -66,6 +66,7 @@ type Policy struct {
 	RiskAversion money.Dec  `json:"risk_aversion,omitzero"` // objective for a variance of 1 a year against the model
 	IdleCash     money.Dec  `json:"idle_cash,omitzero"`     // objective for all in cash, a year
 	GapMax       money.Dec  `json:"gap_max,omitzero"`       // certified gap above which a plan is an exception, basis points of value
+	GapCashMin   money.Dec  `json:"gap_cash_min,omitzero"`  // gap in the account's currency below which it is none
 }
 
 // Mode says what a plan may do. The zero value is the run's.

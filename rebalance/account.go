@@ -38,6 +38,7 @@ type account struct {
 	isBlocked   bool         // a trade that the model asks for is barred
 	opened      []sleeve     // before the plan
 	certificate *Certificate // of the optimiser
+	unsolved    string       // why the optimiser has no plan for the account
 	holdings    []region.Holding
 }
 

@@ -1,6 +1,9 @@
 package rebalance
 
 import (
+	"maps"
+	"slices"
+
 	"daybreak/money"
 	"daybreak/region"
 )
@@ -12,9 +15,10 @@ const (
 )
 
 // audit asks the tax book about what the plan trades of each property that it sells at a loss and
-// that the household bought inside the window, and returns whether it denies no loss. Where nobody
+// that the household bought inside the window, or that accounts with gains tax both sell and buy, whose
+// pool a purchase may make dearer; and returns whether it denies no loss. Where nobody
 // bought, nothing can be denied, and the book is not asked. Properties of which it denies a loss are
-// refused in the next attempt.
+// refused in the next attempt: their losses, or where the plan saw none, their purchase.
 func (h *house) audit() bool {
 	var events []region.Event
 	asked := map[string]bool{}
@@ -22,6 +26,13 @@ func (h *house) audit() bool {
 		if _, ok := h.bars.Loss(l.Property, h.quote(l.Symbol).taxDay); ok && !asked[l.Property] {
 			asked[l.Property] = true
 			events = append(events, h.eventsOf(l.Property)...)
+		}
+	}
+	isLoss := maps.Clone(asked)
+	for _, property := range slices.Sorted(maps.Keys(h.sold)) {
+		if h.bought[property] && !asked[property] {
+			asked[property] = true
+			events = append(events, h.eventsOf(property)...)
 		}
 	}
 	if len(events) == 0 {
@@ -34,9 +45,14 @@ func (h *house) audit() bool {
 	}
 	isClean := true
 	for _, out := range outcomes {
-		if harshest(out).Sign() > 0 {
-			h.refused[h.property(out.Symbol)] = true
-			isClean = false
+		if harshest(out).Sign() <= 0 {
+			continue
+		}
+		isClean = false
+		if property := h.property(out.Symbol); isLoss[property] {
+			h.refused[property] = true
+		} else {
+			h.unbought[property] = true
 		}
 	}
 	return isClean

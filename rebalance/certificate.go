@@ -1,7 +1,7 @@
 package rebalance
 
 import (
-	"math"
+	"strconv"
 
 	"daybreak/market"
 	"daybreak/money"
@@ -42,7 +42,7 @@ type Inside struct {
 
 // The exceptions of a certificate.
 const (
-	GapAboveLimit = "GAP_ABOVE_LIMIT" // the certified gap is above the limit of the account or the run
+	GapAboveLimit = "GAP_ABOVE_LIMIT" // the certified gap is above the limits of the account or the run
 	RulesRelaxed  = "RULES_RELAXED"   // the plan had to leave a rule out; Relaxed says which
 	NotSolved     = "NOT_SOLVED"      // no plan was found: the account is left alone
 )
@@ -55,30 +55,35 @@ func (p AccountPlan) Exception() string {
 	return p.Certificate.Exception
 }
 
-// certificatePlaces are the decimals of a certificate: the objective is rounded up, the bound down.
+// certificatePlaces are the decimals of a certificate.
 const certificatePlaces = 12
 
-// fractions are how shares of value are written. A number that no Dec holds is a fault of ours.
+// fractionMax bounds what a certificate shows: an account of a few cents that owes a withdrawal of
+// thousands is off its targets by more.
+const fractionMax = 9e6
+
+// fraction is how a share of value is written.
 func fraction(f float64) money.Dec {
-	return money.FromUnits(int64(math.Round(f*1e12)), certificatePlaces)
+	return money.MustParse(strconv.FormatFloat(max(-fractionMax, min(f, fractionMax)), 'f', certificatePlaces, 64))
 }
 
-func above(f float64) money.Dec { return money.FromUnits(int64(math.Ceil(f*1e12)), certificatePlaces) }
-func below(f float64) money.Dec { return money.FromUnits(int64(math.Floor(f*1e12)), certificatePlaces) }
+// below is a fraction that is not above f: a bound must stay one when it is written.
+func below(f float64) money.Dec { return fraction(f).Sub(money.FromUnits(1, certificatePlaces)) }
 
 var basisPoints = money.FromInt(10_000)
 
 // certify returns the certificate of a solved account.
 func (h *house) certify(f *fitted, p *optimum.Plan) *Certificate {
 	c := &Certificate{
-		Objective: above(p.Objective), Bound: below(p.Bound), NoTrade: fraction(p.NoTrade), Risk: fraction(p.Parts.Risk),
+		Objective: fraction(p.Objective), Bound: below(p.Bound), NoTrade: fraction(p.NoTrade), Risk: fraction(p.Parts.Risk),
 		Tax: fraction(p.Parts.Tax), Cost: fraction(p.Parts.Cost), Cash: fraction(p.Parts.Cash),
 		TrackingError: fraction(p.TrackingError).Round(9), Mode: h.modeOf(f.account), Relaxed: f.relaxed, StandIns: f.standIns,
 	}
+	c.Bound = money.Min(c.Bound, c.Objective) // of a huge objective the last digits are noise
 	gap := c.Objective.Sub(c.Bound)
 	c.GapBP, c.GapMoney = gap.Mul(basisPoints), gap.Mul(p.Value)
 	switch {
-	case h.gapMax(f.account).Less(c.GapBP):
+	case h.gapMax(f.account).Less(c.GapBP) && !c.GapMoney.Less(h.gapCashMin(f.account)):
 		c.Exception = GapAboveLimit
 	case len(f.relaxed) > 0:
 		c.Exception = RulesRelaxed
@@ -91,6 +96,13 @@ func (h *house) modeOf(a *account) portfolio.Mode {
 		return a.policy.Mode
 	}
 	return h.settings.Mode
+}
+
+func (h *house) gapCashMin(a *account) money.Dec {
+	if a.policy.GapCashMin.Sign() > 0 {
+		return a.policy.GapCashMin
+	}
+	return h.settings.GapCashMin
 }
 
 func (h *house) gapMax(a *account) money.Dec {

@@ -24,6 +24,7 @@ func (h *house) accountPlan(a *account) AccountPlan {
 		CashBefore: a.opening, CashAfter: a.cash, DriftBefore: a.before, DriftAfter: a.drift(),
 		Trades: h.trades(a), DeniedAvoided: a.avoided, Certificate: a.certificate,
 	}
+	a.unsolved = h.broken[a.ID]
 	for _, o := range a.holds {
 		p.Harvested = p.Harvested.Add(o.harvest)
 		p.TaxValue = p.TaxValue.Add(o.worth)
@@ -98,6 +99,9 @@ func (a *account) why(p *AccountPlan) Reason {
 		"value": cents(p.Value), "drift_before": weight(p.DriftBefore), "drift_after": weight(p.DriftAfter),
 		"cash_wanted": cents(a.wanted),
 	}
+	if a.unsolved != "" {
+		numbers["because"] = a.unsolved
+	}
 	if a.short.Sign() > 0 {
 		numbers["cash_needed"], numbers["short"] = cents(a.need()), cents(a.short)
 		return Reason{Code: CashShort, Numbers: numbers}
@@ -132,8 +136,11 @@ func (a *account) plannedCode(p *AccountPlan) string {
 // trade barred, no money to buy with, trades too small.
 func (a *account) idleCode() string {
 	sales, purchases := a.outside()
-	if len(sales)+len(purchases) == 0 && !a.cashBand().Less(a.projected().Sub(a.wanted)) {
+	if len(sales)+len(purchases) == 0 && a.unsolved == "" && !a.cashBand().Less(a.projected().Sub(a.wanted)) {
 		return InBand
+	}
+	if a.unsolved != "" {
+		return Unsolved
 	}
 	if a.certificate != nil && a.certificate.Mode == portfolio.ModeNothing {
 		return ModeIdle

@@ -18,8 +18,9 @@ import (
 type fitted struct {
 	account  *account
 	member   optimum.Member
-	lots     []lotRef // by lot of the member
-	stage    stage    // how much was left out so that a plan is possible
+	lots     []lotRef        // by lot of the member
+	bands    []optimum.Group // that must hold; the member has those that were found to bind
+	stage    stage           // how much was left out so that a plan is possible
 	relaxed  []string
 	standIns []market.Symbol
 }
@@ -54,6 +55,7 @@ func (h *house) whyRules() string {
 const (
 	PlannerSet  = "PLANNER_SET"   // the run asks for them
 	NoRiskModel = "NO_RISK_MODEL" // no closes to estimate one from, in the currency of an account
+	NotSettled  = "NOT_SETTLED"   // the tax book refused every plan of the optimiser
 )
 
 // fit returns the accounts that have a value as members of the optimiser's household. An error is a
@@ -66,7 +68,8 @@ func (h *house) fit() ([]*fitted, error) {
 	var all []*fitted
 	for _, m := range list {
 		i, _ := slices.BinarySearchFunc(h.accounts, portfolio.AccountID(m.Account.ID), func(a *account, id portfolio.AccountID) int { return cmp.Compare(a.ID, id) })
-		f := &fitted{account: h.accounts[i], member: m}
+		f := &fitted{account: h.accounts[i], member: m, bands: m.Account.Groups}
+		m.Account.Groups = nil
 		h.fitRules(f)
 		h.fitCash(f)
 		h.fitLots(f)
@@ -92,12 +95,17 @@ func (h *house) membersInput() members.Input {
 	}
 	s := h.settings
 	in.Params = members.Params{Options: optimum.DefaultOptions(), HalfSpread: s.HalfSpread, Commission: s.CostRate, FXSpread: s.FXSpread, StaleDays: s.StaleDays, IsNetted: s.Netting}
+	in.Params.Options.NodesMax = nodesMax
 	in.Params.Options.RiskAversion, in.Params.Options.IdleCash = s.RiskAversion.Float(), s.IdleCash.Float()
 	if s.GainBudget != nil {
 		in.Params.HasBudget, in.Params.Budget = true, *s.GainBudget
 	}
 	return in
 }
+
+// nodesMax bounds the branches of one account's search. With four times as many the median gap is the
+// same, and a household in a thousand takes a hundred times as long as the others.
+const nodesMax = 100
 
 // symbol returns the security of a place in the member's universe.
 func (f *fitted) symbol(i int) market.Symbol {
@@ -118,6 +126,9 @@ func (h *house) fitRules(f *fitted) {
 		if ok && o.frozen != "" {
 			r.NoBuy, r.NoSell = true, true
 		}
+		if !f.account.sheltered && h.unbought[h.property(f.symbol(i))] {
+			r.NoBuy = true
+		}
 	}
 }
 
@@ -131,12 +142,29 @@ func (h *house) fitCash(f *fitted) {
 			foreign = foreign.Sub(c.Amount)
 		}
 	}
-	m.Cash = a.projected()
-	kept := a.policy.WithdrawalCash.Add(foreign)
+	strange := h.openElsewhere(f)
+	m.Cash = a.projected().Add(strange)
+	kept := a.policy.WithdrawalCash.Add(foreign).Add(strange)
 	spare := money.Max(money.Zero, m.Cash.Sub(kept))
 	locked := money.Min(a.pending, spare)
 	m.Withdrawal = kept.Add(locked)
 	f.member.Options.CashFloor = money.Min(a.policy.CashTarget.Mul(half), spare.Sub(locked).Div(a.total).RoundDown(floorPlaces))
+}
+
+// openElsewhere returns what open orders buy of securities that the optimiser does not see: it stays
+// cash that may not be spent.
+func (h *house) openElsewhere(f *fitted) money.Dec {
+	var sum money.Dec
+	for _, order := range h.in.Open {
+		if order.Account != f.account.ID || order.Side != portfolio.Buy || order.Leaves.Sign() <= 0 {
+			continue
+		}
+		o, ok := f.account.find(order.Symbol)
+		if _, seen := f.place(order.Symbol); ok && !seen && o.frozen == OpenOrderLive {
+			sum = sum.Add(o.value(order.Leaves))
+		}
+	}
+	return sum
 }
 
 // floorPlaces are the decimals of a least weight of cash.
@@ -326,21 +354,19 @@ func (h *house) relax(f *fitted, fault string) bool {
 		o.CashFloor = money.Zero
 		m.Withdrawal = money.Min(m.Withdrawal, f.raisable())
 		return true
-	case f.stage < withoutBands && (len(m.Groups) > 0 || m.Gains.HasBudget):
+	case len(m.Groups) > 0:
 		f.stage = withoutBands
-		if len(m.Groups) > 0 {
-			f.relaxed = append(f.relaxed, "bands")
-		}
-		if fault == optimum.BadBands && len(m.Groups) == 0 && m.Gains.HasBudget {
-			m.Gains.HasBudget = false
-			f.relaxed = append(f.relaxed, "gain_budget")
-		}
-		m.Groups = nil
+		m.Groups, f.bands = nil, nil
+		f.relaxed = append(f.relaxed, "bands")
+		return true
+	case m.Gains.HasBudget && fault == optimum.BadBands:
+		f.stage = withoutBands
+		m.Gains.HasBudget = false
+		f.relaxed = append(f.relaxed, "gain_budget")
 		return true
 	case f.stage < idle:
 		f.stage = idle
-		o.Mode, m.Withdrawal = optimum.Nothing, money.Zero
-		m.Groups, m.Gains.HasBudget = nil, false
+		o.Mode, m.Withdrawal, m.Gains.HasBudget = optimum.Nothing, money.Zero, false
 		f.relaxed = append(f.relaxed, "trades")
 		return true
 	}
@@ -367,8 +393,69 @@ var raisableShare = money.FromUnits(995, 3)
 
 // solve plans the members together; those that cannot be planned as asked are relaxed, and at last
 // left out. It returns the plans of those that are left, in their order.
+//
+// A band is left out until a plan breaks it: few of them bind. The bound of a plan that keeps all
+// bands holds without them, and so with them.
 func (h *house) solve(all []*fitted) ([]*fitted, *optimum.HouseholdPlan, error) {
 	var solver optimum.Solver
+	for {
+		left, plan, err := h.solveBound(&solver, all)
+		if err != nil {
+			return nil, nil, err
+		}
+		all = left
+		holds := true
+		for i, f := range all {
+			holds = f.keepsBands(&plan.Plans[i]) && holds
+		}
+		if holds {
+			return all, plan, nil
+		}
+	}
+}
+
+// keepsBands reports whether a plan keeps the account's bands; those that it breaks bind the next one.
+func (f *fitted) keepsBands(p *optimum.Plan) bool {
+	if len(f.bands) == 0 {
+		return true
+	}
+	u := f.member.Universe
+	values := make([]money.Dec, len(u.Securities))
+	for _, l := range f.member.Account.Lots {
+		values[l.Security] = values[l.Security].Add(l.Shares.Mul(u.Securities[l.Security].Price))
+	}
+	for _, t := range p.Trades {
+		if t.Lot < 0 {
+			values[t.Security] = values[t.Security].Add(t.Value)
+		} else {
+			values[t.Security] = values[t.Security].Sub(t.Value)
+		}
+	}
+	holds := true
+	for i := 0; i < len(f.bands); i++ {
+		g := f.bands[i]
+		var sum money.Dec
+		for _, s := range g.Securities {
+			sum = sum.Add(values[s])
+		}
+		isBelow := g.Lower.Sign() > 0 && sum.Less(g.Lower.Sub(bandSlack).Mul(p.Value))
+		isAbove := g.Upper.Sign() > 0 && g.Upper.Add(bandSlack).Mul(p.Value).Less(sum)
+		if !isBelow && !isAbove {
+			continue
+		}
+		f.member.Account.Groups = append(f.member.Account.Groups, g)
+		f.bands = slices.Delete(f.bands, i, i+1)
+		i--
+		holds = false
+	}
+	return holds
+}
+
+// bandSlack is what the optimiser's sums of weights may be off by.
+var bandSlack = money.FromUnits(2, 9)
+
+// solveBound solves under the bands that bind.
+func (h *house) solveBound(solver *optimum.Solver, all []*fitted) ([]*fitted, *optimum.HouseholdPlan, error) {
 	for {
 		list := make([]optimum.Member, len(all))
 		for i, f := range all {

@@ -28,6 +28,7 @@ type house struct {
 	sold     map[string]bool                 // properties that the plan sells in accounts with gains tax
 	bought   map[string]bool                 // properties that it buys there
 	refused  map[string]bool                 // properties whose losses the audit of an earlier attempt refused
+	unbought map[string]bool                 // properties that accounts with gains tax may not buy, by an earlier attempt
 	standing map[standingKey]region.Standing // of the tax units in the tax year before the plan, made when first asked for
 	taken    map[standingKey]result          // what the plan's harvests realise, by tax unit
 	lossless bool                            // no loss may be taken at all: the last resort of the audit
@@ -53,7 +54,7 @@ type quote struct {
 func newHouse(in Input, m *market.Snapshot) *house {
 	h := &house{
 		in: in, market: m, settings: in.Settings.WithDefaults(),
-		mixes: map[string]*portfolio.Mix{}, quotes: map[market.Symbol]*quote{}, refused: map[string]bool{},
+		mixes: map[string]*portfolio.Mix{}, quotes: map[market.Symbol]*quote{}, refused: map[string]bool{}, unbought: map[string]bool{},
 		standing: map[standingKey]region.Standing{}, unworthy: map[stakeKey]bool{}, broken: map[portfolio.AccountID]string{},
 	}
 	for _, a := range in.Household.Accounts {

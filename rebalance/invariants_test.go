@@ -32,6 +32,36 @@ func checkPlan(t errorer, in rebalance.Input, m *market.Snapshot, plan rebalance
 		checkAccount(t, in.Household.Accounts[i], p, in.Settings.CostRate)
 	}
 	checkTax(t, in, m, plan)
+	if plan.Planner == rebalance.Optimum {
+		checkCertificates(t, plan)
+	}
+}
+
+// checkCertificates checks what the optimiser proves of each account.
+func checkCertificates(t errorer, plan rebalance.HouseholdPlan) {
+	t.Helper()
+	for _, p := range plan.Accounts {
+		c := p.Certificate
+		if c == nil {
+			if p.Value.Sign() > 0 && p.Reason.Numbers["because"] == "" {
+				t.Errorf("account %s: no certificate with a value of %s, reason %s", p.Account, p.Value, p.Reason.Code)
+			}
+			if money.FromInt(100).Less(p.Value) {
+				t.Errorf("account %s: %s with a value of %s: %v", p.Account, p.Reason.Code, p.Value, p.Reason.Numbers)
+			}
+			continue
+		}
+		if c.Objective.Less(c.Bound) || c.GapBP != c.Objective.Sub(c.Bound).Mul(money.FromInt(10_000)) {
+			t.Errorf("account %s: objective %s, bound %s, gap %s bp", p.Account, c.Objective, c.Bound, c.GapBP)
+		}
+		sum := c.Risk.Add(c.Tax).Add(c.Cost).Add(c.Cash)
+		if tolerance := money.MustParse("0.00000000001").Add(c.Objective.Abs().Mul(money.MustParse("0.000000000001"))); tolerance.Less(sum.Sub(c.Objective).Abs()) && c.Objective.Less(money.FromInt(1000)) {
+			t.Errorf("account %s: objective %s, its parts sum to %s", p.Account, c.Objective, sum)
+		}
+		if len(p.Trades) == 0 && len(c.Relaxed) == 0 && money.MustParse("0.00000000001").Less(c.NoTrade.Sub(c.Objective).Abs()) {
+			t.Errorf("account %s: objective %s of no trades, want %s", p.Account, c.Objective, c.NoTrade)
+		}
+	}
 }
 
 func checkAccount(t errorer, a portfolio.Account, p rebalance.AccountPlan, costRate money.Dec) {
@@ -78,7 +108,8 @@ func checkAccount(t errorer, a portfolio.Account, p rebalance.AccountPlan, costR
 	if !isShort && p.CashAfter.Less(policy.WithdrawalCash) || p.CashAfter.Sign() < 0 {
 		t.Errorf("account %s: cash after = %s, want at least %s", a.ID, p.CashAfter, policy.WithdrawalCash)
 	}
-	mayRise := isShort || p.Reason.Code == rebalance.DriftRisesHarvest || p.Reason.Code == rebalance.DriftRisesWithdrawal
+	mayRise := isShort || p.Reason.Code == rebalance.DriftRisesHarvest || p.Reason.Code == rebalance.DriftRisesWithdrawal ||
+		p.Reason.Code == rebalance.DriftRisesTracking
 	if p.DriftBefore.Less(p.DriftAfter) && !mayRise {
 		t.Errorf("account %s: drift %s becomes %s with reason %s, want no rise", a.ID, p.DriftBefore, p.DriftAfter, p.Reason.Code)
 	}

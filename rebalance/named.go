@@ -3,14 +3,9 @@ package rebalance
 import (
 	"strconv"
 
-	"daybreak/market"
 	"daybreak/money"
-	"daybreak/portfolio"
 	"daybreak/rebalance/optimum"
-	"daybreak/tlh"
 )
-
-const tlhPurchase = tlh.BarredPurchase
 
 // nameTrades gives the trades of an account that harvest nothing their reasons: what the class was
 // before them, and what the trade does to the objective.
@@ -129,8 +124,11 @@ func (h *house) explainOne(f *fitted, o *hold, r optimum.Reason) {
 	case optimum.AtLimit:
 		a.skip(Reason{Code: AtLimit, Symbol: o.symbol, Numbers: numbers})
 	case optimum.Restricted:
-		if o.frozen != "" {
+		switch {
+		case o.frozen != "":
 			a.block(h.frozenReason(a, o))
+		case !a.sheltered && h.unbought[o.property]:
+			a.skip(Reason{Code: SoldNow, Symbol: o.symbol, Numbers: map[string]string{"property": o.property}})
 		}
 	case optimum.NotTradable:
 		if o.sleeve < len(a.mix.Sleeves) {
@@ -148,6 +146,3 @@ func (f *fitted) amount(r optimum.Reason, name string) money.Dec {
 	}
 	return money.Zero
 }
-
-var _ = portfolio.Buy
-var _ market.Symbol

@@ -6,8 +6,8 @@ import (
 
 	"daybreak/market"
 	"daybreak/money"
-	"daybreak/portfolio"
 	"daybreak/rebalance/optimum"
+	"daybreak/tlh"
 )
 
 // optimise plans all accounts together by the optimiser and enters its trades. It reports false where
@@ -26,6 +26,9 @@ func (h *house) optimise() (isSettled bool, err error) {
 	}
 	for i, f := range all {
 		h.enterSales(f, &plan.Plans[i])
+	}
+	for _, a := range h.accounts {
+		a.short = money.Max(money.Zero, a.need().Sub(a.cash))
 	}
 	for i, f := range all {
 		h.enterPurchases(f, &plan.Plans[i])
@@ -66,7 +69,6 @@ func (h *house) enterSales(f *fitted, p *optimum.Plan) {
 		h.commit(a, o, offers, func(*hold) Reason { return Reason{} })
 		offers = slices.DeleteFunc(offers, func(f offer) bool { return f.hold == o })
 	}
-	a.short = money.Max(money.Zero, a.need().Sub(a.cash))
 }
 
 // enterPurchases buys what the optimiser buys.
@@ -129,9 +131,9 @@ func (h *house) nameHarvest(c candidate) bool {
 		h.unworthy[stakeKey{c.account.ID, c.hold.symbol}] = true
 		return false
 	}
-	events := offersSold(c)
-	h.note(candidate{account: c.account, hold: c.hold, offers: events, proceeds: c.proceeds, cost: c.cost, loss: c.loss, short: c.short}, legs, v)
 	o := c.hold
+	c.offers = soldOf(o)
+	h.note(c, legs, v)
 	o.reason = h.harvestReason(c, legs, v)
 	o.harvest, o.worth = o.harvest.Add(c.loss), o.worth.Add(v.Value)
 	for _, l := range legs {
@@ -141,9 +143,6 @@ func (h *house) nameHarvest(c candidate) bool {
 	}
 	return true
 }
-
-// offersSold are a candidate's offers as they stand in the account.
-func offersSold(c candidate) []offer { return soldOf(c.hold) }
 
 // legsOf returns the account's purchases that are held instead of a harvest: of its sleeve, of one
 // that may stand in for it, or from the market's table; each counts for one harvest.
@@ -189,7 +188,7 @@ func (h *house) recheck(f *fitted) string {
 		if bar, ok := h.bars.Purchase(o.property, o.taxDay); ok && o.bought.Sign() > 0 {
 			return string(bar.Kind)
 		}
-		if bar, ok := h.bars.Loss(o.property, o.taxDay); ok && bar.Kind != tlhPurchase && h.sellsLoss(o) {
+		if bar, ok := h.bars.Loss(o.property, o.taxDay); ok && bar.Kind != tlh.BarredPurchase && h.sellsLoss(o) {
 			return string(bar.Kind)
 		}
 	}
@@ -211,10 +210,3 @@ func (h *house) sellsLoss(o *hold) bool {
 	}
 	return false
 }
-
-// rulesFrom plans by the rules because of a code.
-func (h *house) rulesFrom(because string) {
-	h.planner, h.because = Rules, because
-}
-
-var _ = portfolio.Buy

@@ -178,13 +178,39 @@ func (w *world) drawOpen() {
 
 // TestPlanProperties checks what holds of every plan on random households.
 func TestPlanProperties(t *testing.T) {
+	for _, p := range planners {
+		t.Run(string(p), func(t *testing.T) { checkProperties(t, p) })
+	}
+}
+
+// planners are all planners.
+var planners = []rebalance.Planner{rebalance.Rules, rebalance.Optimum}
+
+// drawInput draws a household whose accounts a planner can plan.
+func drawInput(t *rapid.T, p rebalance.Planner) *world {
+	w := drawWorld(t)
+	w.in.Settings.Planner = p
+	if p == rebalance.Optimum {
+		var skip []market.Symbol
+		if rapid.IntRange(0, 3).Draw(t, "no history") == 0 {
+			skip = append(skip, "BBB", "S2")
+		}
+		w.in = withRisk(w.in, w.market, skip...)
+	}
+	return w
+}
+
+func checkProperties(t *testing.T, planner rebalance.Planner) {
 	var planned, harvested, parked int
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
+		w := drawInput(t, planner)
 		plan, err := rebalance.Plan(w.in, w.market)
 		if err != nil {
 			parked++
 			return
+		}
+		if plan.Planner != planner {
+			t.Errorf("Plan = by %s because %s, want by %s", plan.Planner, plan.Because, planner)
 		}
 		checkPlan(t, w.in, w.market, plan)
 		for _, a := range plan.Accounts {
@@ -204,8 +230,14 @@ func TestPlanProperties(t *testing.T) {
 // TestPlanIgnoresOrder shuffles accounts, positions, events, orders and the market's rows: the plan
 // is the same bytes.
 func TestPlanIgnoresOrder(t *testing.T) {
+	for _, p := range planners {
+		t.Run(string(p), func(t *testing.T) { checkOrder(t, p) })
+	}
+}
+
+func checkOrder(t *testing.T, planner rebalance.Planner) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
+		w := drawInput(t, planner)
 		want := bytesOf(t, w.in, w.market)
 		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
 		in := w.in
@@ -234,8 +266,14 @@ func shuffled[T any](r *rand.Rand, all []T) []T {
 // TestPlanReplays plans from inputs that were written as JSON, and from a checkpoint of the tax
 // book in place of its events: the plan is the same bytes.
 func TestPlanReplays(t *testing.T) {
+	for _, p := range planners {
+		t.Run(string(p), func(t *testing.T) { checkReplays(t, p) })
+	}
+}
+
+func checkReplays(t *testing.T, planner rebalance.Planner) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
+		w := drawInput(t, planner)
 		want := bytesOf(t, w.in, w.market)
 		rules, err := region.Load(w.region)
 		if err != nil {
@@ -252,6 +290,7 @@ func TestPlanReplays(t *testing.T) {
 			var m market.Snapshot
 			roundTrip(t, in, &again)
 			roundTrip(t, w.market, &m)
+			again.Risk = in.Risk // is stored by its hash
 			if got := bytesOf(t, again, &m); got != want {
 				t.Errorf("Plan(read again) = %s, want %s", got, want)
 			}

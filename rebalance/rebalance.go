@@ -4,27 +4,32 @@
 package rebalance
 
 import (
+	"errors"
 	"fmt"
 
 	"daybreak/market"
 	"daybreak/money"
 	"daybreak/portfolio"
+	"daybreak/rebalance/optimum"
 	"daybreak/region"
 	"daybreak/tlh"
 )
 
 // attemptsMax bounds how often a plan is made again because the tax book refused a loss in it. The
 // last attempt takes no loss at all, so that nothing is left to refuse.
-const attemptsMax = 4
+const attemptsMax = 6
 
 // Plan returns what every account of a household should trade on a day, at the closes of m. It is a
 // pure function: the same input gives the same bytes, whatever the order of accounts, positions,
 // lots and orders in it. Its error is always a *Fault, the first in the order of the codes, and
 // then nothing of the household is planned.
 //
-// Losses are harvested first, over all accounts in order of id, so that each meets the locks and
-// the purchases of the ones before; then each account is rebalanced under them. No sale of the plan
-// has a loss that a known purchase of the household denies, no purchase denies a known loss.
+// The optimiser plans all accounts together, and each plan has its certificate; where there is no risk
+// model, where the run asks for it, or where nothing that the optimiser finds stands before the tax
+// book, the rules plan: losses are harvested first, over all accounts in order of id, so that each
+// meets the locks and the purchases of the ones before; then each account is rebalanced under them. No
+// sale of a plan has a loss that a known purchase of the household denies, no purchase denies a known
+// loss.
 func Plan(in Input, m *market.Snapshot) (HouseholdPlan, error) {
 	h := newHouse(in, m)
 	if f := h.check(); f != nil {
@@ -40,10 +45,23 @@ func Plan(in Input, m *market.Snapshot) (HouseholdPlan, error) {
 	for attempt := 1; ; attempt++ {
 		h.lossless = h.lossless || attempt == attemptsMax
 		isSettled := h.attempt()
-		if h.audit() && isSettled || attempt == attemptsMax {
+		isSettled = h.audit() && isSettled
+		switch {
+		case !isSettled && attempt == attemptsMax && h.planner == Optimum:
+			return h.byRules(NotSettled)
+		case isSettled || attempt == attemptsMax:
 			return h.plan(), nil
 		}
 	}
+}
+
+// byRules plans by the rules where the optimiser found nothing that holds.
+func (h *house) byRules(because string) (HouseholdPlan, error) {
+	in := h.in
+	in.Settings.Planner = Rules
+	p, err := Plan(in, h.market)
+	p.Because = because
+	return p, err
 }
 
 // attempt plans the household from the beginning, without the losses that were refused before.
@@ -64,12 +82,21 @@ func (h *house) attempt() (isSettled bool) {
 		if err == nil {
 			return isSettled
 		}
-		h.planner, h.because = Rules, err.Error()
+		h.planner, h.because = Rules, whyNot(err)
 		return h.attempt()
 	}
 	h.harvest()
 	h.rebalance()
 	return true
+}
+
+// whyNot returns the code of what the optimiser could not plan.
+func whyNot(err error) string {
+	var fault *optimum.MemberFault
+	if errors.As(err, &fault) {
+		return fault.Fault.Code
+	}
+	return err.Error()
 }
 
 // checkBook folds the household's tax events.

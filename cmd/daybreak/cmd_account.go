@@ -190,7 +190,7 @@ func newAccountReplayCmd(a *app) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&run, "run", "", "run that decided it, DATE.N")
-	c.Flags().StringArrayVar(&set, "set", nil, "change a parameter of the account's policy first, key=value; may be given again")
+	c.Flags().StringArrayVar(&set, "set", nil, "change a parameter of the account's policy, or of the run, first, key=value; may be given again")
 	_ = c.MarkFlagRequired("run")
 	return c
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 	"daybreak/internal/postgres"
 	"daybreak/market"
 	"daybreak/pipeline"
+	"daybreak/rebalance"
 )
 
 func newRunCmd(a *app) *cobra.Command {
@@ -77,11 +79,13 @@ func (a *app) withOffice(ctx context.Context, sends bool, do func(o *office) err
 func newRunStartCmd(a *app) *cobra.Command {
 	var date, where, as string
 	var wait bool
+	var set []string
 	c := &cobra.Command{
 		Use:   "start --date DATE",
 		Short: "Start the run of a session: one record for each household",
 		Example: "  daybreak run start --date 2020-03-16 --wait\n" +
-			"  daybreak run start --date 2020-03-16 --where 'region == \"CA\"'",
+			"  daybreak run start --date 2020-03-16 --where 'region == \"CA\"'\n" +
+			"  daybreak run start --date 2020-03-16 --set mode=harvest_only --set gap_max=2",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			day, err := market.ParseDay(date)
@@ -92,8 +96,12 @@ func newRunStartCmd(a *app) *cobra.Command {
 			if err != nil {
 				return exitWith(exitUsage, fmt.Errorf("--where: %w", err))
 			}
+			settings, err := runSettings(set)
+			if err != nil {
+				return err
+			}
 			return a.withOffice(c.Context(), true, func(o *office) error {
-				run, err := a.startRun(c.Context(), o, pipeline.RunRequest{Session: day, Where: where, Chosen: chosen, Maker: as})
+				run, err := a.startRun(c.Context(), o, pipeline.RunRequest{Session: day, Where: where, Chosen: chosen, Maker: as, Settings: settings})
 				if err != nil {
 					return err
 				}
@@ -108,8 +116,24 @@ func newRunStartCmd(a *app) *cobra.Command {
 	c.Flags().StringVar(&where, "where", "", "CEL expression over a household's id, region and accounts: only those that match")
 	c.Flags().StringVar(&as, "as", "scheduler", "user who starts the run; nobody else may be its maker")
 	c.Flags().BoolVar(&wait, "wait", false, "wait for the run's end and print its summary")
+	c.Flags().StringArrayVar(&set, "set", nil, "change a parameter of the run, key=value; may be given again. Keys: "+strings.Join(rebalance.SettingKeys(), " "))
 	_ = c.MarkFlagRequired("date")
 	return c
+}
+
+// runSettings reads parameters of a run.
+func runSettings(set []string) (rebalance.Settings, error) {
+	var s rebalance.Settings
+	pairs, err := readSettings(set)
+	if err != nil {
+		return s, err
+	}
+	for _, p := range pairs {
+		if err := s.Set(p.Key, p.Value); err != nil {
+			return s, exitWith(exitUsage, err)
+		}
+	}
+	return s, nil
 }
 
 // startRun starts a run with this build's id and rules.

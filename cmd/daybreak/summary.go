@@ -28,6 +28,10 @@ func writeSummary(w io.Writer, s pipeline.Summary, plain bool) error {
 	p.line("Losses harvested %s (denied ones left alone: %s), worth %s of tax", amounts(s.Harvested), amounts(s.DeniedAvoided), amounts(s.TaxValue))
 	p.line("Cash %s before, %s after", amounts(s.CashBefore), amounts(s.CashAfter))
 	p.line("Drift %s %% before, %s %% after, on average", percent(s.DriftBefore), percent(s.DriftAfter))
+	if g := s.Gaps; g.Certified > 0 {
+		p.line("Certified gap to the optimum %s bp at the median, %s at most; above their limit %d, planned without a rule %d",
+			g.Median.Fixed(3), g.Max.Fixed(1), g.AboveLimit, g.Relaxed)
+	}
 	if !plain {
 		p.drift(s.DriftLevels)
 	}

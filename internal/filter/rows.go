@@ -34,6 +34,7 @@ var OrderFields = []Field{
 	{"held", Bool, "kept back by a person"},
 	{"exception", Text, "why it is not sent; empty for none"},
 	{"waits", Bool, "waits for sales that fund it"},
+	{"gap_bp", Decimal, "certified gap of its account's plan to the optimum, basis points of the account's value"},
 }
 
 // Households returns a function that reports whether a household passes a filter; nil for an empty
@@ -71,5 +72,6 @@ func orderRow(o pipeline.ReviewOrder) map[string]any {
 		"value": o.Value, "currency": string(o.Currency), "account_currency": string(o.AccountCurrency), "reason": o.Reason,
 		"status": string(o.Review()), "state": string(o.State), "approved": o.Approved, "released": o.Released,
 		"held": o.HeldBy != "", "exception": o.Exception, "waits": o.Waits,
+		"gap_bp": o.GapBP,
 	}
 }

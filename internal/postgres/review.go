@@ -29,7 +29,7 @@ func readReview(ctx context.Context, tx pgx.Tx, run string, each func(pipeline.R
 	var o pipeline.ReviewOrder
 	_, err = pgx.ForEachRow(rows, []any{&o.Run, &o.ID, &o.Household, &o.Account, &o.Region, &o.Symbol, &o.Side, &o.Quantity, &o.Price,
 		&o.Notional, &o.Value, &o.Currency, &o.AccountCurrency, &o.Reason, &o.State, &o.Approved, &o.Released, &o.HeldBy,
-		&o.Exception, &o.Waits, &o.ContentHash, &o.Build, &o.Rules}, func() error { return each(o) })
+		&o.Exception, &o.Waits, &o.ContentHash, &o.Build, &o.Rules, &o.GapBP}, func() error { return each(o) })
 	return err
 }
 

@@ -36,7 +36,7 @@ func (db *DB) Summary(ctx context.Context, run string) (pipeline.Summary, error)
 	s.Seconds = end.Sub(r.Started).Seconds()
 	err = db.inSnapshot(ctx, func(tx pgx.Tx) error {
 		for _, part := range []func(context.Context, pgx.Tx, *pipeline.Summary) error{
-			sumOutcomes, sumAccounts, sumDrift, sumSides, sumReasons, sumRegions,
+			sumOutcomes, sumAccounts, sumDrift, sumSides, sumReasons, sumRegions, sumGaps,
 		} {
 			if err := part(ctx, tx, &s); err != nil {
 				return err
@@ -84,6 +84,12 @@ func sumAccounts(ctx context.Context, tx pgx.Tx, s *pipeline.Summary) error {
 		s.DriftBefore, s.DriftAfter = s.DriftBefore.Div(n), s.DriftAfter.Div(n)
 	}
 	return err
+}
+
+func sumGaps(ctx context.Context, tx pgx.Tx, s *pipeline.Summary) error {
+	g := &s.Gaps
+	targets := []any{&g.Certified, &g.Median, &g.Max, &g.AboveLimit, &g.Relaxed, &g.ByRules}
+	return eachRow(ctx, tx, scan{"SummaryGaps", []any{s.Run}, targets}, func() {})
 }
 
 func sumDrift(ctx context.Context, tx pgx.Tx, s *pipeline.Summary) error {

@@ -5,10 +5,11 @@ SELECT pg_advisory_xact_lock(hashtextextended('daybreak review ' || $1::text, 0)
 -- name: ReviewOrders
 SELECT o.run, o.id, o.household, o.account, h.region, o.symbol, o.side, o.quantity, o.price, o.notional, o.value, o.currency,
        o.account_currency, o.reason, o.state, coalesce(a.content_hash = o.content_hash, false) AS approved, o.released,
-       o.held_by, o.exception, o.waits_for <> '[]' AS waits, o.content_hash, o.build, o.rules
+       o.held_by, o.exception, o.waits_for <> '[]' AS waits, o.content_hash, o.build, o.rules, coalesce(d.gap_bp, 0) AS gap_bp
 FROM trade_order o
 JOIN household h ON h.id = o.household
 LEFT JOIN approval_order a ON a.run = o.run AND a.order_id = o.id
+LEFT JOIN account_decision d ON d.run = o.run AND d.account = o.account
 WHERE o.run = $1
 ORDER BY o.id;
 

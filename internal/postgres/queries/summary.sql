@@ -10,6 +10,13 @@ WHERE d.run = $1
 GROUP BY d.currency
 ORDER BY d.currency;
 
+-- name: SummaryGaps
+SELECT count(gap_bp)::integer, coalesce(percentile_disc(0.5) WITHIN GROUP (ORDER BY gap_bp), 0), coalesce(max(gap_bp), 0),
+       count(*) FILTER (WHERE exception = 'GAP_ABOVE_LIMIT')::integer, count(*) FILTER (WHERE exception = 'RULES_RELAXED')::integer,
+       count(*) FILTER (WHERE gap_bp IS NULL)::integer
+FROM account_decision
+WHERE run = $1;
+
 -- name: SummaryDrift
 -- Accounts by drift, before and after, in buckets that begin at the edges given.
 SELECT edge, count(*) FILTER (WHERE width_bucket(drift_before, $2::numeric[]) = place)::integer,

@@ -259,3 +259,19 @@ FROM trade_order
 WHERE sent IS NOT NULL AND (run, id) > ($1, $2)
 ORDER BY run, id
 LIMIT $3;
+
+-- name: VerifyCertificatesChecked
+SELECT count(certificate) FROM account_decision;
+
+-- name: VerifyCertificatesBroken
+-- Plans whose proof does not prove what is recorded, and orders that go out unlooked at although it says
+-- that a person should look.
+SELECT run || ' ' || account,
+       'objective ' || (certificate ->> 'objective') || ', bound ' || (certificate ->> 'bound') || ', gap ' || trim_scale(gap_bp)::text || ' bp'
+FROM account_decision
+WHERE certificate IS NOT NULL
+  AND ((certificate ->> 'objective')::numeric < (certificate ->> 'bound')::numeric
+       OR gap_bp <> ((certificate ->> 'objective')::numeric - (certificate ->> 'bound')::numeric) * 10000
+       OR exception <> coalesce(certificate ->> 'exception', ''))
+ORDER BY run, account
+LIMIT $1;

@@ -188,7 +188,7 @@ LIMIT $3;
 
 -- name: ViewAccountDecisions
 SELECT run, household, outcome, reason, numbers, currency, value, cash_before, cash_after, drift_before, drift_after,
-       harvested, denied_avoided, tax_value, skipped
+       harvested, denied_avoided, tax_value, skipped, certificate, exception
 FROM account_decision
 WHERE account = $1 AND ($2 = '' OR run = $2)
 ORDER BY run DESC
