@@ -16,17 +16,20 @@ import (
 	"daybreak/pipeline"
 )
 
-// Consumer is one member of a consumer group on one topic. Kafka assigns the partitions; where
-// they go on, and whether this member may still write, is decided by Postgres.
+// Consumer is one member of a consumer group on one topic. Kafka assigns the partitions, or another
+// consumer's ownership does; where they go on, and whether this member may still write, is decided by
+// Postgres.
 type Consumer struct {
 	Brokers  []string
-	Group    string
+	Group    string // of a follower: the name under which its offsets are mirrored
 	Instance string // fixed name of this member: started again, it has its partitions back at once; "" for none
 	Topic    string
 	BatchMax int // records that one transaction takes at most
 	Offsets  pipeline.Offsets
 	Handler  pipeline.Handler
 	Log      *slog.Logger
+	Tell     *Ownership // is told this member's partitions, nil for none
+	Follow   *Ownership // consume these partitions, and join no group; nil: join the group
 }
 
 const (
@@ -58,32 +61,42 @@ func (c *Consumer) Run(ctx context.Context) error {
 // member is one life in the group: join, consume until fenced or told to stop, leave.
 func (c *Consumer) member(ctx context.Context) error {
 	m := &membership{consumer: c, positions: map[int32]pipeline.Position{}}
-	options := []kgo.Opt{
-		kgo.SeedBrokers(c.Brokers...),
-		kgo.ConsumerGroup(c.Group),
-		kgo.ConsumeTopics(c.Topic),
-		kgo.Balancers(kgo.CooperativeStickyBalancer()),
-		kgo.SessionTimeout(sessionTimeout),
-		kgo.HeartbeatInterval(sessionTimeout / 6),
-		kgo.DisableAutoCommit(),
-		kgo.BlockRebalanceOnPoll(),
-		kgo.RebalanceTimeout(rebalanceTimeout),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.FetchMaxBytes(16 << 20),
-		kgo.AdjustFetchOffsetsFn(m.startOffsets),
-		kgo.OnPartitionsRevoked(m.forget),
-		kgo.OnPartitionsLost(m.forget),
-	}
-	if c.Instance != "" {
-		options = append(options, kgo.InstanceID(c.Instance))
+	options := append(c.options(), kgo.SeedBrokers(c.Brokers...), kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxBytes(16<<20))
+	if c.Follow == nil {
+		options = append(options, kgo.AdjustFetchOffsetsFn(m.startOffsets), kgo.OnPartitionsRevoked(m.forget), kgo.OnPartitionsLost(m.forget))
 	}
 	client, err := kgo.NewClient(options...)
 	if err != nil {
 		return fmt.Errorf("topic %s: join group %s: %w", c.Topic, c.Group, err)
 	}
+	defer c.Tell.clear()
 	defer client.CloseAllowingRebalance()
 	m.client, m.admin = client, kadm.NewClient(client)
-	return m.consume(ctx)
+	if c.Follow != nil {
+		return m.follow(ctx)
+	}
+	return m.consume(ctx, ctx)
+}
+
+// options are those of a member of a group; a follower has none.
+func (c *Consumer) options() []kgo.Opt {
+	if c.Follow != nil {
+		return nil
+	}
+	options := []kgo.Opt{
+		kgo.ConsumerGroup(c.Group),
+		kgo.DisableAutoCommit(),
+		kgo.ConsumeTopics(c.Topic),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.SessionTimeout(sessionTimeout),
+		kgo.HeartbeatInterval(sessionTimeout / 6),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.RebalanceTimeout(rebalanceTimeout),
+	}
+	if c.Instance != "" {
+		options = append(options, kgo.InstanceID(c.Instance))
+	}
+	return options
 }
 
 // membership is what one member knows of its partitions.
@@ -108,38 +121,113 @@ func (m *membership) startOffsets(ctx context.Context, offsets map[string]map[in
 		return offsets, nil
 	}
 	slices.Sort(assigned)
+	starts, err := m.assign(ctx, assigned)
+	if err != nil {
+		return nil, err
+	}
+	for p, at := range starts {
+		offsets[topic][p] = at
+	}
+	m.consumer.Tell.change(assigned, nil)
+	return offsets, nil
+}
+
+// assign makes this member the owner of partitions, and returns where they go on.
+func (m *membership) assign(ctx context.Context, partitions []int32) (map[int32]kgo.Offset, error) {
+	topic := m.consumer.Topic
 	detail, err := topicDetail(ctx, m.admin, topic)
 	if err != nil {
 		return nil, err
 	}
-	positions, err := m.consumer.Offsets.Assign(ctx, topic, detail.ID.String(), assigned)
+	positions, err := m.consumer.Offsets.Assign(ctx, topic, detail.ID.String(), partitions)
 	if err != nil {
 		return nil, err
 	}
+	starts := make(map[int32]kgo.Offset, len(partitions))
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, p := range assigned {
+	for _, p := range partitions {
 		m.positions[p] = positions[p]
-		offsets[topic][p] = kgo.NewOffset().At(positions[p].Next)
+		starts[p] = kgo.NewOffset().At(positions[p].Next)
 	}
-	return offsets, nil
+	return starts, nil
 }
 
-func (m *membership) forget(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
+// follow consumes the partitions that another consumer of this process owns, as they change.
+func (m *membership) follow(ctx context.Context) error {
+	topic := m.consumer.Topic
+	for ctx.Err() == nil {
+		owned, changed := m.consumer.Follow.now()
+		gained, lost := m.compare(owned)
+		if len(lost) > 0 {
+			m.drop(lost)
+			m.client.RemoveConsumePartitions(map[string][]int32{topic: lost})
+		}
+		if len(gained) > 0 {
+			starts, err := m.assign(ctx, gained)
+			if err != nil {
+				return err
+			}
+			m.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: starts})
+		}
+		until, stop := context.WithCancel(ctx)
+		go func() {
+			defer stop()
+			select {
+			case <-changed:
+			case <-until.Done():
+			}
+		}()
+		err := m.consume(ctx, until)
+		stop()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compare returns which of the owned partitions this member does not consume yet, and which others it
+// does.
+func (m *membership) compare(owned []int32) (gained, lost []int32) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, p := range lost[m.consumer.Topic] {
+	for _, p := range owned {
+		if _, ok := m.positions[p]; !ok {
+			gained = append(gained, p)
+		}
+	}
+	for p := range m.positions {
+		if !slices.Contains(owned, p) {
+			lost = append(lost, p)
+		}
+	}
+	slices.Sort(lost)
+	return gained, lost
+}
+
+func (m *membership) drop(partitions []int32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range partitions {
 		delete(m.positions, p)
 	}
 }
 
-func (m *membership) consume(ctx context.Context) error {
-	for {
-		fetches := m.client.PollRecords(ctx, m.consumer.BatchMax)
+func (m *membership) forget(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
+	m.drop(lost[m.consumer.Topic])
+	m.consumer.Tell.change(nil, lost[m.consumer.Topic])
+}
+
+// consume handles batches until the end of ctx, or of until: then what was polled is still handled,
+// since the client has moved past it.
+func (m *membership) consume(ctx, until context.Context) error {
+	for until.Err() == nil {
+		fetches := m.client.PollRecords(until, m.consumer.BatchMax)
 		if ctx.Err() != nil || fetches.IsClientClosed() {
 			return nil
 		}
-		if err := m.fetchError(fetches); err != nil {
+		if err := m.fetchError(fetches); err != nil && until.Err() == nil {
 			return err
 		}
 		if b := m.batch(fetches); len(b.Records) > 0 {
@@ -149,6 +237,7 @@ func (m *membership) consume(ctx context.Context) error {
 		}
 		m.client.AllowRebalance()
 	}
+	return nil
 }
 
 // fetchError returns the first error of a poll that the client does not get over by itself.
@@ -224,7 +313,22 @@ func (m *membership) advance(ctx context.Context, b pipeline.Batch) {
 		}
 	}
 	m.mu.Unlock()
+	if m.consumer.Follow != nil {
+		m.mirror(ctx, b.Topic, mirror)
+		return
+	}
 	m.client.CommitOffsets(ctx, map[string]map[int32]kgo.EpochOffset{b.Topic: mirror}, nil)
+}
+
+// mirror tells Kafka the offsets of a consumer that is in no group; that it fails harms lag tools alone.
+func (m *membership) mirror(ctx context.Context, topic string, at map[int32]kgo.EpochOffset) {
+	offsets := kadm.Offsets{}
+	for p, o := range at {
+		offsets.AddOffset(topic, p, o.Offset, -1)
+	}
+	if err := m.admin.CommitAllOffsets(ctx, m.consumer.Group, offsets); err != nil && ctx.Err() == nil {
+		m.consumer.Log.Debug("offsets are not mirrored", "topic", topic, "error", err)
+	}
 }
 
 func fromKafka(r *kgo.Record) pipeline.Record {

@@ -90,19 +90,24 @@ func publish(t *testing.T, n int) []string {
 
 func send(t *testing.T, brokers []string, from, to int) {
 	t.Helper()
+	sendTo(t, brokers, pipeline.TopicWork, from, to)
+}
+
+func sendTo(t *testing.T, brokers []string, topic string, from, to int) {
+	t.Helper()
 	producer, err := kafka.NewProducer(brokers)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer producer.Close()
-	partitions, err := producer.Partitions(t.Context(), pipeline.TopicWork)
+	partitions, err := producer.Partitions(t.Context(), topic)
 	if err != nil || partitions != testPartitions {
 		t.Fatalf("Partitions() = %d, %v, want %d", partitions, err, testPartitions)
 	}
 	var records []pipeline.Record
 	for i := from; i < to; i++ {
 		records = append(records, pipeline.Record{
-			Topic: pipeline.TopicWork, Partition: int32(i % testPartitions), Value: fmt.Append(nil, i/testPartitions),
+			Topic: topic, Partition: int32(i % testPartitions), Value: fmt.Append(nil, i/testPartitions),
 		})
 	}
 	if err := producer.Publish(t.Context(), records); err != nil {
@@ -196,4 +201,61 @@ func TestMembersShareThePartitions(t *testing.T) {
 	s := newStore(400)
 	consume(t, publish(t, 400), s, 3)
 	wantInOrder(t, s)
+}
+
+// TestFollowersOwnWhatTheirLeadersOwn runs members on two topics, the second of which follows the
+// first, has one of them leave, and checks that every record of the second is applied once and in
+// order by a process that owns the same partition of the first.
+func TestFollowersOwnWhatTheirLeadersOwn(t *testing.T) {
+	t.Parallel()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(testPartitions, pipeline.TopicWork, pipeline.TopicEvents))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	brokers := cluster.ListenAddrs()
+	leaders, followers := newStore(1_000), newStore(200)
+	send(t, brokers, 0, 80)
+	sendTo(t, brokers, pipeline.TopicEvents, 0, 200)
+	member := func(ctx context.Context) func() {
+		owns := kafka.NewOwnership()
+		log := slog.New(slog.DiscardHandler)
+		lead := &kafka.Consumer{Brokers: brokers, Group: "lead", Topic: pipeline.TopicWork, BatchMax: 7, Offsets: leaders, Handler: leaders, Log: log, Tell: owns}
+		follow := &kafka.Consumer{Brokers: brokers, Group: "follow", Topic: pipeline.TopicEvents, BatchMax: 3, Offsets: followers, Handler: followers, Log: log, Follow: owns}
+		var group sync.WaitGroup
+		ctx, stop := context.WithCancel(ctx)
+		group.Go(func() { _ = lead.Run(ctx) })
+		group.Go(func() { _ = follow.Run(ctx) })
+		return func() { stop(); group.Wait() }
+	}
+	stopFirst := member(t.Context())
+	stopSecond := member(t.Context())
+	defer stopSecond()
+	waitFor(t, followers)
+	stopFirst()
+	followers.mu.Lock()
+	followers.done, followers.want = make(chan struct{}), 280
+	followers.mu.Unlock()
+	sendTo(t, brokers, pipeline.TopicEvents, 200, 280)
+	waitFor(t, followers)
+	wantInOrder(t, followers)
+	leaders.mu.Lock()
+	defer leaders.mu.Unlock()
+	for p, at := range leaders.at {
+		if f := followers.at[p]; f.Epoch == 0 || at.Epoch == 0 {
+			t.Errorf("partition %d: epochs %d and %d, want both owned", p, at.Epoch, f.Epoch)
+		}
+	}
+}
+
+func waitFor(t *testing.T, s *store) {
+	t.Helper()
+	s.mu.Lock()
+	done := s.done
+	s.mu.Unlock()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatalf("%d of %d records after a minute", s.count, s.want)
+	}
 }

@@ -32,7 +32,10 @@ func (db *DB) UpdateBook(ctx context.Context, incoming []pipeline.Incoming, deci
 		if err := commitOffsets(ctx, tx, changes.Batch); err != nil {
 			return err
 		}
-		return saveFills(ctx, tx, changes, l.known)
+		if err := saveFills(ctx, tx, changes, l.known); err != nil {
+			return err
+		}
+		return recheckFills(ctx, tx, changes.Results, l.started)
 	})
 }
 
@@ -50,6 +53,7 @@ type fillLoader struct {
 	symbols    []string
 	purses     []string // accounts
 	known      knownBalances
+	started    map[market.Symbol]market.Day // last ex-date of corporate actions that reached accounts before a trade came
 }
 
 // knownBalances are the rows of positions and cash that were loaded.
@@ -105,6 +109,7 @@ func (l *fillLoader) load(ctx context.Context, tx pgx.Tx) error {
 	l.queueHeld(b)
 	l.queuePosted(b)
 	l.queueRates(b)
+	l.queueStarted(b)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("load book: %w", err)
 	}
@@ -270,6 +275,11 @@ func (l *fillLoader) queueRates(b *pgx.Batch) {
 			needed[p] = append(needed[p], s)
 		}
 	}
+	queuePairs(b, needed)
+}
+
+// queuePairs loads published rates into the states that need them.
+func queuePairs(b *pgx.Batch, needed map[fills.Pair][]*fills.State) {
 	if len(needed) == 0 {
 		return
 	}
@@ -293,4 +303,16 @@ func (l *fillLoader) queueRates(b *pgx.Batch) {
 		})
 		return err
 	})
+}
+
+// queueStarted looks for corporate actions that a trade of the batch comes too late for.
+func (l *fillLoader) queueStarted(b *pgx.Batch) {
+	first := map[market.Symbol]market.Day{}
+	for _, in := range l.incoming {
+		e := in.Execution
+		if day, ok := first[e.Symbol]; !ok || e.TradeDate < day {
+			first[e.Symbol] = e.TradeDate
+		}
+	}
+	l.started = queueStarted(b, first)
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -78,16 +79,28 @@ func copyFills(ctx context.Context, tx pgx.Tx, c pipeline.FillChanges) error {
 			tax = append(tax, []any{string(f.Posted.Household), f.Posted.Version, 0, f.Tax.ID, f.Tax.Day, f.Tax})
 		}
 	}
-	for _, t := range []struct {
-		name    string
-		columns []string
-		rows    [][]any
-	}{
+	return copyTables(ctx, tx, []tableRows{
 		{"execution_key", []string{"key", "content_hash"}, keys},
 		{"execution", executionColumns, executions},
-		{"journal", []string{"household", "version", "line", "event", "kind", "effective", "known", "from_owner", "from_kind", "to_owner", "to_kind", "commodity", "amount"}, journal},
-		{"tax_event", []string{"household", "version", "line", "event", "effective", "body"}, tax},
-	} {
+		{"journal", journalColumns, journal},
+		{"tax_event", taxEventColumns, tax},
+	})
+}
+
+var (
+	journalColumns  = []string{"household", "version", "line", "event", "kind", "effective", "known", "from_owner", "from_kind", "to_owner", "to_kind", "commodity", "amount"}
+	taxEventColumns = []string{"household", "version", "line", "event", "effective", "body"}
+)
+
+// tableRows are new rows of one table.
+type tableRows struct {
+	name    string
+	columns []string
+	rows    [][]any
+}
+
+func copyTables(ctx context.Context, tx pgx.Tx, tables []tableRows) error {
+	for _, t := range tables {
 		if len(t.rows) == 0 {
 			continue
 		}
@@ -283,30 +296,44 @@ func (w *fillWriter) queueCheckpoints(b *pgx.Batch) {
 	}
 }
 
+// exceptionChange is what one fact opened and closed.
+type exceptionChange struct {
+	household      portfolio.HouseholdID
+	opened, closed []fills.Exception
+}
+
+func (w *fillWriter) queueExceptions(b *pgx.Batch) {
+	changes := make([]exceptionChange, len(w.changes.Results))
+	for i, r := range w.changes.Results {
+		changes[i] = exceptionChange{r.Effects.Posted.Household, r.Effects.Opened, r.Effects.Closed}
+	}
+	queueExceptions(b, w.changes.Now, changes)
+}
+
 // queueExceptions closes what facts of the batch healed and opens what they broke. What was opened
 // and healed within the batch is stored closed.
-func (w *fillWriter) queueExceptions(b *pgx.Batch) {
+func queueExceptions(b *pgx.Batch, now time.Time, changes []exceptionChange) {
 	var closed, opened exceptionRows
 	open := map[exceptionKey]int{} // place in opened of what this batch opened
-	for _, r := range w.changes.Results {
-		for _, x := range r.Effects.Closed {
+	for _, c := range changes {
+		for _, x := range c.closed {
 			if i, here := open[keyOf(x)]; here {
 				opened.healed[i] = true
 				delete(open, keyOf(x))
 				continue
 			}
-			closed.add(r.Effects.Posted.Household, x)
+			closed.add(c.household, x)
 		}
-		for _, x := range r.Effects.Opened {
+		for _, x := range c.opened {
 			open[keyOf(x)] = len(opened.codes)
-			opened.add(r.Effects.Posted.Household, x)
+			opened.add(c.household, x)
 		}
 	}
 	if len(closed.codes) > 0 {
-		b.Queue(query("CloseExceptions"), closed.accounts, closed.codes, closed.subjects, w.changes.Now)
+		b.Queue(query("CloseExceptions"), closed.accounts, closed.codes, closed.subjects, now)
 	}
 	if len(opened.codes) > 0 {
-		b.Queue(query("OpenExceptions"), opened.households, opened.accounts, opened.codes, opened.subjects, opened.details, w.changes.Now, opened.healed)
+		b.Queue(query("OpenExceptions"), opened.households, opened.accounts, opened.codes, opened.subjects, opened.details, now, opened.healed)
 	}
 }
 

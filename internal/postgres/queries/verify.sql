@@ -7,10 +7,12 @@ SELECT count(*) FROM journal;
 -- name: VerifyJournalBroken
 -- Every entry comes from an opening or from an execution, and what it moves in units and in cash of
 -- the account is what the execution says. A reversal mirrors the entry that it takes back.
-SELECT j.household || ' version ' || j.version, 'entry of ' || j.event || ' has no execution'
+SELECT j.household || ' version ' || j.version, 'entry of ' || j.event || ' has no execution and no event'
 FROM journal j
-WHERE j.kind <> 'opening'
+WHERE j.kind NOT IN ('opening', 'event', 'event_reversal')
   AND NOT EXISTS (SELECT FROM execution e WHERE e.household = j.household AND e.version = j.version)
+   OR j.kind IN ('event', 'event_reversal')
+  AND NOT EXISTS (SELECT FROM book_event e WHERE e.household = j.household AND e.version = j.version AND e.key = j.event)
 LIMIT $1;
 
 -- name: VerifyZeroBroken
@@ -53,9 +55,9 @@ SELECT coalesce(j.owner, e.account) || ' ' || coalesce(j.commodity, e.symbol),
 FROM (
     SELECT owner, commodity, sum(amount) AS shares
     FROM (
-        SELECT to_owner AS owner, commodity, amount FROM journal WHERE to_kind = 'units' AND kind <> 'opening'
+        SELECT to_owner AS owner, commodity, amount FROM journal WHERE to_kind = 'units' AND kind IN ('trade', 'reversal')
         UNION ALL
-        SELECT from_owner, commodity, -amount FROM journal WHERE from_kind = 'units' AND kind <> 'opening'
+        SELECT from_owner, commodity, -amount FROM journal WHERE from_kind = 'units' AND kind IN ('trade', 'reversal')
     ) AS posting
     GROUP BY owner, commodity
 ) AS j
@@ -104,7 +106,8 @@ LIMIT $1;
 SELECT count(*) FROM execution_key;
 
 -- name: VerifyKeysBroken
--- One effect a key: at most one effective execution, known to the table of keys, in one version.
+-- One effect a key: at most one effective execution, known to the table of keys, in one version; and
+-- what a reversal took back is left at nothing.
 SELECT e.key, count(*)::text || ' effective executions'
 FROM execution e
 WHERE e.effective
@@ -120,6 +123,16 @@ FROM execution e
 WHERE e.effective AND e.refers <> ''
 GROUP BY e.refers
 HAVING count(*) > 1
+UNION ALL
+SELECT b.key, 'its key is not in execution_key'
+FROM book_event b
+WHERE NOT EXISTS (SELECT FROM execution_key k WHERE k.key = b.key)
+UNION ALL
+SELECT b.key, 'was reversed by version ' || b.reversed || ', which is no reversal of it'
+FROM book_event b
+WHERE b.reversed IS NOT NULL
+  AND NOT EXISTS (SELECT FROM book_event r
+                  WHERE r.household = b.household AND r.version = b.reversed AND r.body ->> 'reverses' = b.body ->> 'event_id')
 LIMIT $1;
 
 -- name: VerifyOrdersChecked
@@ -175,6 +188,14 @@ SELECT s.topic || ' partition ' || s.partition,
 FROM stream_offset s
 JOIN execution e ON e.source_partition = s.partition
 WHERE s.topic = $2
+GROUP BY s.topic, s.partition, s.next_offset
+HAVING max(e.source_offset) >= s.next_offset
+UNION ALL
+SELECT s.topic || ' partition ' || s.partition,
+       'next offset ' || s.next_offset || ' but an event was applied from ' || max(e.source_offset)
+FROM stream_offset s
+JOIN book_event e ON e.source_partition = s.partition
+WHERE s.topic = 'daybreak.events'
 GROUP BY s.topic, s.partition, s.next_offset
 HAVING max(e.source_offset) >= s.next_offset
 LIMIT $1;
