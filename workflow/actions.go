@@ -15,6 +15,9 @@ import (
 //go:embed actions.json
 var builtin []byte
 
+// String returns the effect as the catalogue writes it.
+func (e Effect) String() string { return [...]string{"", "pure", "read", "write"}[e] }
+
 // Catalogue is a list of actions by name.
 type Catalogue []Action
 

@@ -252,7 +252,7 @@ func (p *parser) call(v *value, n *Node) {
 	if name != "" {
 		action, ok := p.actions.Action(name)
 		if !ok {
-			p.report(CheckReferences, v.find("action").at, fmt.Sprintf("there is no action %q", name), "write one of the registry: `daybreak workflow list` has them")
+			p.report(CheckReferences, v.find("action").at, fmt.Sprintf("there is no action %q", name), "write one of the registry: `daybreak workflow list --actions` has them")
 		}
 		n.Action = action
 	}

@@ -162,6 +162,7 @@ func newRootCmd(a *app) *cobra.Command {
 		newPlanCmd(a),
 		newTaxCmd(a),
 		newRunCmd(a),
+		newWorkflowCmd(a),
 		newAccountCmd(a),
 		newOrderCmd(a),
 		newKillCmd(a),
