@@ -72,15 +72,24 @@ func shortLabel(e Edge) string {
 	if _, value, ok := strings.Cut(label, " == '"); ok && strings.Count(label, "'") == 2 && strings.HasSuffix(value, "'") {
 		label = strings.TrimSuffix(value, "'")
 	}
-	return clipText(label, 34)
+	return clipText(label, labelMax)
 }
 
 // drawing is a layered picture: nodes in rows, ways from row to row. A way that spans rows passes
 // places of its own between them.
 type drawing struct {
-	rows  [][]*spot
-	spots map[string]*spot
-	lines []line
+	rows   [][]*spot
+	spots  map[string]*spot
+	passes map[pass]*spot
+	lines  []line
+}
+
+// pass is where ways to one node pass a row: they share the place, so that a node that many ways
+// lead to has a trunk instead of a fan.
+type pass struct {
+	to              string
+	row             int
+	isCatch, isBack bool
 }
 
 // spot is a node, or where a way passes a row.
@@ -108,11 +117,12 @@ const (
 	passWidth  = 14
 	charWidth  = 7
 	marginSize = 24
+	labelMax   = 30 // characters
 )
 
 // layOut places the nodes of a definition. It is deterministic: ties go by name.
 func layOut(d *Definition) *drawing {
-	g := &drawing{spots: map[string]*spot{}}
+	g := &drawing{spots: map[string]*spot{}, passes: map[pass]*spot{}}
 	rows, back := rank(d)
 	for i := range d.Nodes {
 		n := &d.Nodes[i]
@@ -193,12 +203,18 @@ func (g *drawing) connect(e Edge, isBack bool) {
 	}
 	l := line{edge: e, spots: []*spot{from}, isBack: isBack}
 	for row := from.row + 1; row < to.row; row++ {
-		l.spots = append(l.spots, g.add(&spot{row: row, w: passWidth}))
+		at := pass{e.To, row, e.IsCatch, isBack}
+		if g.passes[at] == nil {
+			g.passes[at] = g.add(&spot{row: row, w: passWidth})
+		}
+		l.spots = append(l.spots, g.passes[at])
 	}
 	l.spots = append(l.spots, to)
 	for i := range len(l.spots) - 1 {
-		l.spots[i].down = append(l.spots[i].down, l.spots[i+1])
-		l.spots[i+1].up = append(l.spots[i+1].up, l.spots[i])
+		if above, below := l.spots[i], l.spots[i+1]; !slices.Contains(above.down, below) {
+			above.down = append(above.down, below)
+			below.up = append(below.up, above)
+		}
 	}
 	g.lines = append(g.lines, l)
 }
@@ -279,7 +295,7 @@ func (g *drawing) place() {
 			x += s.w + spotGap
 		}
 	}
-	const rounds = 16
+	const rounds = 40
 	for round := range rounds {
 		for i := range g.rows {
 			row := g.rows[i]
@@ -302,7 +318,7 @@ func (g *drawing) place() {
 	}
 }
 
-// pull moves the spots of a row to the mean of what they are connected to above or below, and
+// pull moves the spots of a row to the weighted mean of what they are connected to above or below, and
 // apart again where they then overlap, from both sides, taking the mean.
 func pull(row []*spot, isDown bool) {
 	wanted := make([]int, len(row))
@@ -312,12 +328,13 @@ func pull(row []*spot, isDown bool) {
 			near = s.up
 		}
 		wanted[i] = s.x
-		if len(near) > 0 {
-			sum := 0
-			for _, other := range near {
-				sum += other.x
-			}
-			wanted[i] = sum / len(near)
+		sum, weights := 0, 0
+		for _, other := range near {
+			sum += other.x * stiffness(s, other)
+			weights += stiffness(s, other)
+		}
+		if weights > 0 {
+			wanted[i] = sum / weights
 		}
 	}
 	fromLeft, fromRight := slices.Clone(wanted), slices.Clone(wanted)
@@ -330,6 +347,18 @@ func pull(row []*spot, isDown bool) {
 	for i, s := range row {
 		s.x = (fromLeft[i] + fromRight[i]) / 2
 	}
+}
+
+// stiffness returns how much two connected spots want to be above each other: where a way passes
+// rows it should not bend, and nodes do not lean towards it.
+func stiffness(a, b *spot) int {
+	switch {
+	case a.node == nil && b.node == nil:
+		return 16
+	case a.node != nil && b.node != nil:
+		return 8
+	}
+	return 1
 }
 
 // apart returns how far two neighbours' centres are from each other at least.

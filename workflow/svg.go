@@ -28,6 +28,10 @@ func SVG(d *Definition) string {
 			width = max(width, s.x+s.w/2)
 		}
 	}
+	for i := range g.lines {
+		x, _ := g.lines[i].labelAt(i)
+		width = max(width, x+len(g.lines[i].edge.Label)*charWidth/2)
+	}
 	height := len(g.rows)*(boxHeight+rowGap) - rowGap + 2*marginSize
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" class="wf" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d" role="img" aria-label="%s">`,
@@ -140,14 +144,20 @@ func (s *spot) port(other *spot, all []*spot) int {
 	return s.x + (2*before-len(all)+1)*step/2
 }
 
-// drawLabel writes what a way is taken for, nearer to its end than to its start, where ways are
-// apart; neighbours take turns in height.
+// labelAt returns where the label of a way stands: on its first part, where ways are apart, with
+// neighbours in turn at three heights.
+func (l *line) labelAt(place int) (x, y int) {
+	first, second := l.spots[0], l.spots[1]
+	x1, x2 := first.leaves(second), second.arrives(first)
+	down := rowGap/2 + 4 + (place%3-1)*12
+	return x1 + (x2-x1)*down/rowGap, top(first.row) + boxHeight + down
+}
+
+// drawLabel writes what a way is taken for.
 func (l *line) drawLabel(b *strings.Builder, place int) {
 	if l.edge.Label == "" {
 		return
 	}
-	first, second := l.spots[0], l.spots[1]
-	x1, x2 := first.leaves(second), second.arrives(first)
-	y := top(first.row) + boxHeight + rowGap/2 + 4 + (place%3-1)*12
-	fmt.Fprintf(b, `<text class="label" x="%d" y="%d" text-anchor="middle">%s</text>`+"\n", x1+(x2-x1)*(rowGap/2+4+(place%3-1)*12)/rowGap, y, html.EscapeString(l.edge.Label))
+	x, y := l.labelAt(place)
+	fmt.Fprintf(b, `<text class="label" x="%d" y="%d" text-anchor="middle">%s</text>`+"\n", x, y, html.EscapeString(l.edge.Label))
 }
