@@ -115,19 +115,33 @@ func bellOf(f func(exchange, day string) (time.Time, error), a []ref.Val) (ref.V
 	return types.Timestamp{Time: t}, err
 }
 
-// clockTime returns the instant at which clocks of a zone show a day and time. A time that the
-// clocks skip is that much after the last one before it; of one that they show twice it is the first.
+// clockTime returns the instant at which clocks of a zone show a day and time. Of a time that they
+// show twice it is the first; one that they skip counts on from before, so that 02:30 is 03:30.
 func clockTime(f *Functions, a []ref.Val) (ref.Val, error) {
 	zone, err := zoneOf(f, text(a[2]))
 	if err != nil {
 		return nil, err
 	}
-	t, err := time.ParseInLocation("2006-01-02 15:04", text(a[0])+" "+text(a[1]), zone)
+	shown, err := time.Parse("2006-01-02 15:04", text(a[0])+" "+text(a[1]))
 	if err != nil {
 		return nil, fmt.Errorf("want a day and a time such as \"2026-03-09\" and \"09:30\": %w", err)
 	}
-	return types.Timestamp{Time: t}, nil
+	const day = 24 * time.Hour
+	first, second := atOffset(shown, shown.Add(-day), zone), atOffset(shown, shown.Add(day), zone)
+	if showing(first, zone) != showing(shown, time.UTC) && showing(second, zone) == showing(shown, time.UTC) {
+		first = second
+	}
+	return types.Timestamp{Time: first}, nil
 }
+
+// atOffset returns the instant of a clock time with the offset that a zone has at another instant.
+func atOffset(shown, at time.Time, zone *time.Location) time.Time {
+	_, seconds := at.In(zone).Zone()
+	return shown.Add(-time.Duration(seconds) * time.Second)
+}
+
+// showing returns what clocks of a zone show.
+func showing(t time.Time, zone *time.Location) string { return t.In(zone).Format(time.DateTime) }
 
 func shown(f *Functions, a []ref.Val, layout string) (ref.Val, error) {
 	zone, err := zoneOf(f, text(a[1]))
