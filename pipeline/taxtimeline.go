@@ -83,28 +83,29 @@ func (t *Transition) moves() bool {
 // bookStep is what one book version did to the tax facts.
 type bookStep struct {
 	version        int64
-	day            market.Day
+	known, day     market.Day // when the book took it; the same, or a trade day in it that is later
 	added, removed []*Arrival
 }
 
 // stepsOf returns the book versions that changed the tax facts, in order. A day is never before that of
-// an earlier step nor before the trade that came with it.
+// an earlier step nor before the trade that came with it: a sample installation may trade a session
+// before its clock shows it.
 func stepsOf(h *TaxHousehold) []bookStep {
 	byVersion := map[int64]*bookStep{}
-	at := func(version int64, day market.Day) *bookStep {
+	at := func(version int64, known, traded market.Day) *bookStep {
 		if byVersion[version] == nil {
-			byVersion[version] = &bookStep{version: version, day: day}
+			byVersion[version] = &bookStep{version: version, known: known, day: known}
 		}
 		s := byVersion[version]
-		s.day = max(s.day, day)
+		s.known, s.day = max(s.known, known), max(s.day, known, traded)
 		return s
 	}
 	for i := range h.Arrivals {
 		a := &h.Arrivals[i]
-		s := at(a.Version, max(a.Known, a.Event.Day))
+		s := at(a.Version, a.Known, a.Event.Day)
 		s.added = append(s.added, a)
 		if a.Withdrawn > 0 {
-			s := at(a.Withdrawn, a.WithdrawnKnown)
+			s := at(a.Withdrawn, a.WithdrawnKnown, a.Event.Day)
 			s.removed = append(s.removed, a)
 		}
 	}
@@ -151,7 +152,7 @@ func TaxTimeline(h TaxHousehold, identical map[market.Symbol]string, asOf market
 		}
 	}
 	for _, s := range stepsOf(&h) {
-		if s.day > asOf {
+		if s.known > asOf {
 			break
 		}
 		if err := t.step(s); err != nil {
@@ -393,7 +394,7 @@ func AccountMarks(h TaxHousehold, account portfolio.AccountID, identical map[mar
 		return nil, err
 	}
 	for _, s := range stepsOf(&h) {
-		if s.day > asOf {
+		if s.known > asOf {
 			break
 		}
 		for _, a := range s.removed {

@@ -57,12 +57,12 @@ const taxPage = 500
 // VerifyTax folds every household's tax events from the beginning. Check 2b compares the shares of
 // each account and symbol with its position: position = sum of open lots or pool shares. Check 10
 // wants gains, losses and cost conserved, and denials within their losses; region.Book.Violations
-// says how. Check 14b wants what was issued on slips and its amendments to be today's figures, each
+// says how. Check 15b wants what was issued on slips and its amendments to be today's figures, each
 // amendment with its cause.
 func VerifyTax(ctx context.Context, books TaxBooks) ([]Check, error) {
 	lots := Check{Invariant: "2b positions: the sum of open lots, folded again", Broken: []string{}}
 	kept := Check{Invariant: "10 tax: gains, losses and cost are conserved", Broken: []string{}}
-	slips := Check{Invariant: "14b slips: as issued and amended, they are today's figures", Broken: []string{}}
+	slips := Check{Invariant: "15b slips: as issued and amended, they are today's figures", Broken: []string{}}
 	r, err := newTaxReporter(ctx, books, TaxQuery{AsOf: endOfDays})
 	if err != nil {
 		return nil, err

@@ -59,7 +59,7 @@ func (q *Inquiry) IfSold(e region.Event) (Answer, error) {
 			a.Long = a.Long.Add(p.Gross)
 		}
 	}
-	if a.Outcome.Gross.Sign() < 0 {
+	if a.Outcome.Gross.Sign() < 0 || a.Outcome.Denied.Sign() > 0 { // a lot at a loss beside others at a gain
 		q.addBar(&a, day)
 	}
 	q.addValue(&a, e, day)

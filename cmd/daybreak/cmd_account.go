@@ -57,6 +57,7 @@ func newAccountShowCmd(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				loaded.Input.Day = max(day, lastTrade(loaded))
 				page, err := accountPageOf(c, d.db, portfolio.AccountID(args[0]), loaded, limit)
 				if err != nil {
 					return err
@@ -68,6 +69,16 @@ func newAccountShowCmd(a *app) *cobra.Command {
 	c.Flags().StringVar(&asOf, "as-of", "", "show the account as it stood at the end of this day, YYYY-MM-DD; as it is now if not given")
 	c.Flags().IntVar(&limit, "limit", 30, "entries of the timeline at most, and as many of taxes")
 	return c
+}
+
+// lastTrade returns the day of the last tax event since a household's checkpoint, NoDay where there is
+// none. A sample installation may have traded a session that its clock does not show yet.
+func lastTrade(l pipeline.Loaded) market.Day {
+	last := market.NoDay
+	for i := range l.Input.Events {
+		last = max(last, l.Input.Events[i].Day)
+	}
+	return last
 }
 
 func accountPageOf(c *cobra.Command, db *postgres.DB, id portfolio.AccountID, loaded pipeline.Loaded, limit int) (accountPage, error) {

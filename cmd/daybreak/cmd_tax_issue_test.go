@@ -76,8 +76,8 @@ func TestTaxIssue(t *testing.T) {
 		t.Errorf("schedule =\n%s\nwant line 16, and amended lines marked", schedule)
 	}
 	run(exitOK, `"kind":"tax"`, "account", "show", "US1-A", "-o", "jsonl")
-	run(exitDifferences, "ok      14b", "verify") // the purchase came without its shares
+	run(exitDifferences, "ok      15b", "verify") // the purchase came without its shares
 	run(exitOK, "1 slips issued for 1 households, 1 of them amended", "tax", "issue", "--year", "2019", "--household", "US1", "--as", "ben")
 	run(exitOK, "slip 2 of -US1", "tax", "report", "--year", "2019", "--household", "US1")
-	run(exitDifferences, "ok      14a", "verify")
+	run(exitDifferences, "ok      15a", "verify")
 }

@@ -56,7 +56,7 @@ func (db *DB) SaveSlips(ctx context.Context, slips []pipeline.Slip, by string, n
 // verifySlips recomputes the hash of each slip and the root of those that went out together, and wants
 // an audit row that names it.
 func verifySlips(ctx context.Context, tx pgx.Tx) (pipeline.Check, error) {
-	check := pipeline.Check{Invariant: "14a slips: they are what was issued", Broken: []string{}}
+	check := pipeline.Check{Invariant: "15a slips: they are what was issued", Broken: []string{}}
 	batches := slipBatches{check: &check, ctx: ctx, tx: tx}
 	var key pipeline.SlipKey
 	var body []byte

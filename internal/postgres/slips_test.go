@@ -87,7 +87,7 @@ func (b soldBook) broken() string {
 	}
 	var broken []string
 	for _, c := range append(checks, tax...) {
-		if strings.HasPrefix(c.Invariant, "14") || strings.HasPrefix(c.Invariant, "12") {
+		if strings.HasPrefix(c.Invariant, "15") || strings.HasPrefix(c.Invariant, "12") {
 			broken = append(broken, c.Broken...)
 		}
 	}

@@ -101,7 +101,7 @@ func TestPagesOfAMorning(t *testing.T) {
 		"/runs/" + testRun + "/orders?side=sell": {"Side Sell ×"},
 		"/runs/" + testRun + "/approve?side=buy": {`side == "buy"`},
 		"/runs/" + testRun + "/submit":           {"No approved order waits to be sent."},
-		"/accounts/" + account:                   {"Account " + account, "Positions", "Cash", "Decisions", "VTI"},
+		"/accounts/" + account:                   {"Account " + account, "Positions", "Cash", "Decisions", "VTI", "Losses and their taxes"},
 		"/fills":                                 {"daybreak.fills", "No fill yet."},
 	} {
 		status, text := s.get(ben, path)

@@ -11,10 +11,10 @@ SELECT count(*) FROM household;
 -- What came after the households, in order of arrival, with the days on which the book took it and
 -- what took it back. A sample installation's stamps are the machine's: they are moved to its own clock.
 SELECT t.household, t.body, t.version,
-       greatest(t.effective, coalesce((came.known + shift.by) AT TIME ZONE 'UTC', t.effective)::date) AS known,
+       coalesce((came.known + shift.by) AT TIME ZONE 'UTC', t.effective)::date AS known,
        coalesce(t.withdrawn, 0) AS withdrawn,
        coalesce(x.key, '') AS withdrawn_by,
-       greatest(t.effective, coalesce((went.known + shift.by) AT TIME ZONE 'UTC', t.effective)::date) AS withdrawn_known
+       coalesce((went.known + shift.by) AT TIME ZONE 'UTC', t.effective)::date AS withdrawn_known
 FROM tax_event t
 CROSS JOIN (SELECT coalesce((SELECT shown - real FROM sample_clock), interval '0') AS by) AS shift
 LEFT JOIN LATERAL (SELECT min(j.known) AS known FROM journal j WHERE j.household = t.household AND j.version = t.version) AS came ON true
