@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -135,4 +137,29 @@ func mutate(r *rand.Rand, tree any) string {
 	}
 	at.object[at.name] = values[r.IntN(len(values))]
 	return fmt.Sprintf("%s = %v", at.name, at.object[at.name])
+}
+
+// TestDocsExample parses what docs/workflows.md shows.
+func TestDocsExample(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/workflows.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```json\n")
+	example, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("the page has no example")
+	}
+	if d, problems := Parse([]byte(example), Builtin()); d == nil {
+		t.Errorf("the example of the page has problems: %v", problems)
+	}
+	if err := bySchema(t, publishedSchema(t), []byte(example)); err != nil {
+		t.Errorf("the schema refuses the example of the page: %v", err)
+	}
+	for c := CheckShape; c <= CheckParked; c++ {
+		if !strings.Contains(string(page), fmt.Sprintf("| %d | %s |", int(c), c)) {
+			t.Errorf("the page does not list check %d, %s", int(c), c)
+		}
+	}
 }
