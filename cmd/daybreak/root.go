@@ -170,7 +170,7 @@ func newRootCmd(a *app) *cobra.Command {
 		newVerifyCmd(a),
 		newTopicsCmd(a),
 		newSchemasCmd(a),
-		newBenchCmd(),
+		newBenchCmd(a),
 		newDoctorCmd(a),
 		newVersionCmd(a),
 	)

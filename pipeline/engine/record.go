@@ -44,8 +44,8 @@ func (s Start) Record(topic string, partitions int32) pipeline.Record {
 	}
 }
 
-// wakeRecord returns the record that wakes an instance.
-func wakeRecord(topic string, t Timer) pipeline.Record {
+// WakeRecord returns the record that wakes an instance.
+func WakeRecord(topic string, t Timer) pipeline.Record {
 	return pipeline.Record{
 		Topic: topic, Partition: t.Partition, Key: []byte(t.ID),
 		Headers: []pipeline.Header{{Key: headerWake, Value: strconv.AppendInt(nil, t.Revision, 10)}},

@@ -240,7 +240,7 @@ func (w *Waker) take(now time.Time) []pipeline.Record {
 		ref := Ref{ID: t.ID, Revision: t.Revision}
 		delete(w.queued, ref)
 		w.sent[ref] = now
-		records = append(records, wakeRecord(t.topic, t.Timer))
+		records = append(records, WakeRecord(t.topic, t.Timer))
 	}
 	return records
 }

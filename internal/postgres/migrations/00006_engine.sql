@@ -76,7 +76,7 @@ CREATE TABLE workflow_journal (
     at          timestamptz NOT NULL,
     instances   integer NOT NULL,
     body        bytea NOT NULL,
-    PRIMARY KEY (day, batch, line)
+    PRIMARY KEY (batch, line, day) -- looked for by batch; the day is what partitions need
 ) PARTITION BY RANGE (day);
 ALTER TABLE workflow_journal ALTER COLUMN body SET STORAGE EXTERNAL;
 CREATE INDEX workflow_journal_offset ON workflow_journal (topic, partition, last_offset);
@@ -93,7 +93,7 @@ CREATE TABLE workflow_finished (
     acts       bigint[],
     started    timestamptz NOT NULL,
     finished   timestamptz NOT NULL,
-    PRIMARY KEY (day, id)
+    PRIMARY KEY (id, day)
 ) PARTITION BY RANGE (day);
 
 -- Makes the partitions of a day; a second call changes nothing.

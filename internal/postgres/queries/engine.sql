@@ -63,10 +63,14 @@ WHERE topic = $1
 ORDER BY batch, line;
 
 -- name: EngineKnown
-SELECT w.id
-FROM unnest($1::text[]) AS w (id)
-WHERE EXISTS (SELECT FROM workflow_instance i WHERE i.id = w.id)
-   OR EXISTS (SELECT FROM workflow_finished f WHERE f.day >= $2 AND f.id = w.id);
+-- Subqueries in the list of columns are one probe of an index each; as conditions they would be read
+-- whole into a hash.
+SELECT k.id
+FROM (SELECT w.id,
+             (SELECT true FROM workflow_instance i WHERE i.id = w.id) AS is_live,
+             (SELECT true FROM workflow_finished f WHERE f.day >= $2 AND f.id = w.id LIMIT 1) AS has_ended
+      FROM unnest($1::text[]) AS w (id)) k
+WHERE k.is_live OR k.has_ended;
 
 -- name: EngineLoadLive
 SELECT i.id, i.topic, i.partition, i.household, i.definition, i.node, i.state, i.resumes, i.context, i.attempt, i.steps, i.due, i.deadline,
@@ -153,7 +157,7 @@ INSERT INTO workflow_finished (day, id, household, definition, state, node, batc
 SELECT $1, n.id, n.household, n.definition, n.state, n.node, n.batches::bigint[], n.acts::bigint[], n.started, n.finished
 FROM unnest($2::text[], $3::text[], $4::integer[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[])
     AS n (id, household, definition, state, node, batches, acts, started, finished)
-ON CONFLICT (day, id) DO NOTHING;
+ON CONFLICT (id, day) DO NOTHING;
 
 -- name: EngineHold
 INSERT INTO workflow_hold (workflow, node, instance, act, signature, at, actor, why)
