@@ -66,6 +66,19 @@ func (m EventMessage) Key() string {
 	return m.Rate.Key()
 }
 
+// Place returns the key of the fact's record and what its routing key is where nobody knows another:
+// the household, the security, the pair of currencies.
+func (m EventMessage) Place() (key, routing string) {
+	switch {
+	case m.Event != nil:
+		return string(m.Event.Target()), string(m.Event.Household)
+	case m.Action != nil:
+		return string(m.Action.Symbol), string(m.Action.Symbol)
+	}
+	pair := string(m.Rate.Base) + "/" + string(m.Rate.Quote)
+	return pair, pair
+}
+
 // Fault returns why the fact inside cannot be believed, or "".
 func (m EventMessage) Fault() string {
 	switch {
@@ -135,6 +148,8 @@ type EventBook interface {
 	// calls decide once, and saves what it returns with the batch's offsets, all in one transaction;
 	// nothing where decide fails. It returns ErrFenced where another owner has taken over a partition.
 	UpdateEvents(ctx context.Context, incoming []IncomingEvent, decide func(EventLoad) (EventChanges, error)) error
+	// RehearseEvents is UpdateEvents without offsets, rolled back at its end: nothing stays.
+	RehearseEvents(ctx context.Context, incoming []IncomingEvent, decide func(EventLoad) (EventChanges, error)) error
 }
 
 // Events applies events to the book: the Handler of TopicEvents.
@@ -173,6 +188,44 @@ func (h *Events) Handle(ctx context.Context, b Batch) error {
 		return fmt.Errorf("apply %d events: %w", len(b.Records), err)
 	}
 	return err
+}
+
+// EventVerdict is what would become of one record.
+type EventVerdict struct {
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
+	Key       string `json:"key,omitempty"` // of the fact, where it can be read
+	Outcome   string `json:"outcome"`       // APPLIED, DUPLICATE, or the reason of a dead letter
+	Detail    string `json:"detail,omitempty"`
+}
+
+// Rehearse returns what would become of records if they came now, in order, and changes nothing.
+func (h *Events) Rehearse(ctx context.Context, records []Record) ([]EventVerdict, error) {
+	incoming, dead, err := h.read(Batch{Records: records})
+	if err != nil {
+		return nil, err
+	}
+	place := make(map[[2]int64]int, len(records))
+	verdicts := make([]EventVerdict, len(records))
+	for i, r := range records {
+		place[[2]int64{int64(r.Partition), r.Offset}] = i
+		verdicts[i] = EventVerdict{Partition: r.Partition, Offset: r.Offset}
+	}
+	for _, l := range dead {
+		v := &verdicts[place[[2]int64{int64(l.Record.Partition), l.Record.Offset}]]
+		v.Outcome, v.Detail = l.Reason, l.Detail
+	}
+	err = h.book.RehearseEvents(ctx, incoming, func(l EventLoad) (EventChanges, error) {
+		d := &eventDecision{load: l, log: h.log}
+		d.changes.Now = h.now()
+		for _, in := range incoming {
+			outcome, detail := d.apply(in)
+			v := &verdicts[place[[2]int64{int64(in.Record.Partition), in.Record.Offset}]]
+			v.Key, v.Outcome, v.Detail = in.Message.Key(), string(outcome), detail
+		}
+		return d.changes, nil
+	})
+	return verdicts, err
 }
 
 func (h *Events) read(b Batch) ([]IncomingEvent, []DeadLetter, error) {

@@ -25,18 +25,38 @@ func newSchemasCmd(a *app) *cobra.Command {
 }
 
 func newSchemasCheckCmd(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "check",
-		Short: "Say where the registry differs from this build's schemas",
-		Long: "Checks every version of this build's schemas against all versions before it; then, where a registry or an\n" +
-			"installation is named, that the registry has them and lets them in. Ends with 5 where something differs.",
+	var o consumeOptions
+	c := &cobra.Command{
+		Use:   "check [FILE...]",
+		Short: "Check schemas, sample records, or what a topic holds",
+		Long: "Without a file it checks every version of this build's schemas against all versions before it; then, where a\n" +
+			"registry or an installation is named, that the registry has them and lets them in.\n\n" +
+			"With files it checks records of daybreak.events before anybody sends them: a JSON object a line, whose member\n" +
+			"\"schema\" names its record. Each must be of the schema and keep the rules of the book.\n\n" +
+			"With --consume it reads what a topic of events holds and says what would become of each record, without\n" +
+			"applying any: against an installation whether it would be applied, is known, or would be a dead letter and\n" +
+			"why; with brokers alone whether it can be read.\n\n" +
+			"Ends with 5 where something differs, or a record would not be applied.",
 		Example: "  daybreak schemas check\n" +
-			"  daybreak schemas check --registry http://registry:8081",
-		Args: cobra.NoArgs,
+			"  daybreak schemas check --registry http://registry:8081\n" +
+			"  daybreak schemas check deploy/kafka/samples/*.jsonl\n" +
+			"  daybreak schemas check --consume daybreak.events --data ./daybreak-data",
 		RunE: func(c *cobra.Command, args []string) error {
+			switch {
+			case o.topic != "" && len(args) > 0:
+				return usageError("--consume reads a topic, not files")
+			case o.topic != "":
+				return a.rehearse(c.Context(), o)
+			case len(args) > 0:
+				return a.checkSamples(c.Context(), args)
+			}
 			return a.compareSchemas(c.Context())
 		},
 	}
+	c.Flags().StringVar(&o.topic, "consume", "", "topic whose records to look at")
+	c.Flags().IntVar(&o.limit, "limit", 10_000, "records to look at, at most")
+	c.Flags().BoolVar(&o.all, "from-start", false, "look at records that the book has taken already, too")
+	return c
 }
 
 func newSchemasApplyCmd(a *app) *cobra.Command {
@@ -229,4 +249,3 @@ func writeSchemaStates(w io.Writer, states []schemaState) error {
 	}
 	return t.Flush()
 }
-

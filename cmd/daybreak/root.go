@@ -170,6 +170,8 @@ func newRootCmd(a *app) *cobra.Command {
 		newVerifyCmd(a),
 		newTopicsCmd(a),
 		newSchemasCmd(a),
+		newEventCmd(a),
+		newActionCmd(a),
 		newBenchCmd(a),
 		newDoctorCmd(a),
 		newVersionCmd(a),

@@ -36,12 +36,14 @@ var roles = []string{roleWorker, roleFills, roleGateway, roleWeb, roleScheduler,
 const (
 	groupWorker = "daybreak.worker"
 	groupFills  = "daybreak.fills"
+	groupEvents = "daybreak.events" // no group of members: its offsets are a mirror for lag tools
 )
 
 // Records that one transaction takes at most: households are heavy, fills are light.
 const (
-	workBatchMax  = 250
-	fillsBatchMax = 2_000
+	workBatchMax   = 250
+	fillsBatchMax  = 2_000
+	eventsBatchMax = 2_000
 )
 
 // services are the connections that the roles of one process share.
@@ -52,6 +54,7 @@ type services struct {
 	producer *kafka.Producer
 	registry kafka.Registry
 	codec    pipeline.FillCodec
+	events   *kafka.EventCodec
 	build    string
 	rules    string
 	clock    *clock
@@ -98,7 +101,10 @@ func (s *services) openSchemas(ctx context.Context) (err error) {
 	if err := ensureSchemas(ctx, s.registry); err != nil {
 		return err
 	}
-	s.codec, err = kafka.NewFillCodec(ctx, s.registry)
+	if s.codec, err = kafka.NewFillCodec(ctx, s.registry); err != nil {
+		return err
+	}
+	s.events, err = kafka.NewEventCodec(ctx, s.registry)
 	return err
 }
 
@@ -132,8 +138,7 @@ func (s *services) role(name string) (func(context.Context) error, error) {
 	case roleWorker:
 		return s.consumer(pipeline.TopicWork, groupWorker, workBatchMax, pipeline.NewWorker(s.db, s.app.log)).Run, nil
 	case roleFills:
-		handler := pipeline.NewFills(s.db, s.codec, s.app.now, s.app.log)
-		return s.consumer(pipeline.TopicFills, groupFills, fillsBatchMax, handler).Run, nil
+		return s.fills, nil
 	case roleGateway:
 		return s.gateway, nil
 	case roleWeb:
@@ -158,6 +163,37 @@ func (s *services) consumer(topic, group string, batchMax int, h pipeline.Handle
 		Brokers: s.where.Brokers, Group: group, Instance: s.instance, Topic: topic, BatchMax: batchMax,
 		Offsets: s.db, Handler: h, Log: s.app.log,
 	}
+}
+
+// fills applies executions and events to the book. One process owns the same partitions of both
+// topics. What comes by security is fanned out to the holders by any of them.
+func (s *services) fills(ctx context.Context) error {
+	owns := kafka.NewOwnership()
+	executions := s.consumer(pipeline.TopicFills, groupFills, fillsBatchMax, pipeline.NewFills(s.db, s.codec, s.app.now, s.app.log))
+	executions.Tell = owns
+	events := s.consumer(pipeline.TopicEvents, groupEvents, eventsBatchMax, pipeline.NewEvents(s.db, s.events, s.app.now, s.app.log))
+	events.Follow = owns
+	group, ctx := errgroup.WithContext(ctx)
+	for _, run := range []func(context.Context) error{executions.Run, events.Run, s.fanout().Run} {
+		group.Go(func() error { return run(ctx) })
+	}
+	return group.Wait()
+}
+
+// fanout brings corporate actions to accounts, by the day that it is where the exchanges are.
+func (s *services) fanout() *pipeline.Fanout {
+	return &pipeline.Fanout{Book: s.db, Today: func() market.Day { return exchangeDays.DayAt(s.clock.now()) }, Now: s.app.now, Log: s.app.log}
+}
+
+// exchangeDays tells the day of an instant on the exchanges, which are all in one zone.
+var exchangeDays = mustCalendar("XTSE")
+
+func mustCalendar(exchange string) *market.Exchange {
+	c, err := market.Calendar(exchange)
+	if err != nil {
+		panic(err) // the binary carries it
+	}
+	return c
 }
 
 // gateway sends released orders to the simulated brokerage. In a sample installation a session takes

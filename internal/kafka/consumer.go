@@ -272,10 +272,12 @@ func (m *membership) batch(fetches kgo.Fetches) pipeline.Batch {
 		}
 	})
 	slices.SortFunc(b.Spans, func(x, y pipeline.Span) int { return cmp.Compare(x.Partition, y.Partition) })
-	slices.SortStableFunc(b.Records, func(x, y pipeline.Record) int {
-		return cmp.Or(cmp.Compare(x.Partition, y.Partition), cmp.Compare(x.Offset, y.Offset))
-	})
+	slices.SortStableFunc(b.Records, comparePlaces)
 	return b
+}
+
+func comparePlaces(x, y pipeline.Record) int {
+	return cmp.Or(cmp.Compare(x.Partition, y.Partition), cmp.Compare(x.Offset, y.Offset))
 }
 
 // handle gives a batch to the handler until it is done; only a fence or the end of ctx stops it.

@@ -178,8 +178,8 @@ func (l *eventLoader) loadPosted(ctx context.Context, tx pgx.Tx, a storedAction,
 	})
 }
 
-// errPreview rolls a preview back.
-var errPreview = errors.New("preview")
+// errRehearsal rolls back what was done to see what it would do.
+var errRehearsal = errors.New("rehearsal")
 
 // ReadHolders implements pipeline.ActionBook.
 func (db *DB) ReadHolders(ctx context.Context, action fills.Action, each func(pipeline.ActionLoad) error) error {
@@ -197,9 +197,9 @@ func (db *DB) ReadHolders(ctx context.Context, action fills.Action, each func(pi
 			if err := each(load); err != nil {
 				return err
 			}
-			return errPreview
+			return errRehearsal
 		})
-		if !errors.Is(err, errPreview) {
+		if !errors.Is(err, errRehearsal) {
 			return err
 		}
 		if len(homes) < actionPage {
@@ -207,6 +207,16 @@ func (db *DB) ReadHolders(ctx context.Context, action fills.Action, each func(pi
 		}
 		a.next = homes[len(homes)-1]
 	}
+}
+
+// Action returns a corporate action by its key, or an error that wraps pipeline.ErrNotFound.
+func (db *DB) Action(ctx context.Context, key string) (fills.Action, error) {
+	var a storedAction
+	err := db.inTx(ctx, func(tx pgx.Tx) (err error) {
+		a, err = readAction(ctx, tx, "ReadAction", key)
+		return err
+	})
+	return a.action, err
 }
 
 // Actions implements pipeline.ActionBook.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -40,6 +41,49 @@ func (db *DB) UpdateEvents(ctx context.Context, incoming []pipeline.IncomingEven
 		}
 		return insertDeadLetters(ctx, tx, changes.Batch.Topic, changes.Dead)
 	})
+}
+
+// RehearseEvents implements pipeline.EventBook.
+func (db *DB) RehearseEvents(ctx context.Context, incoming []pipeline.IncomingEvent, decide func(pipeline.EventLoad) (pipeline.EventChanges, error)) error {
+	err := db.inTx(ctx, func(tx pgx.Tx) error {
+		l := newEventLoader(incoming)
+		if err := l.load(ctx, tx); err != nil {
+			return err
+		}
+		changes, err := decide(l.events)
+		if err != nil {
+			return err
+		}
+		if err := saveEvents(ctx, tx, changes, l.known); err != nil {
+			return err
+		}
+		if err := saveMarketFacts(ctx, tx, changes); err != nil {
+			return err
+		}
+		return errRehearsal
+	})
+	if errors.Is(err, errRehearsal) {
+		return nil
+	}
+	return err
+}
+
+// RoutingKeys returns the routing keys of households; those that the book lacks are absent.
+func (db *DB) RoutingKeys(ctx context.Context, ids []string) (map[string]string, error) {
+	rows, err := db.pool.Query(ctx, query("RoutingKeys"), ids)
+	if err != nil {
+		return nil, fmt.Errorf("routing keys: %w", err)
+	}
+	keys := map[string]string{}
+	var id, key string
+	_, err = pgx.ForEachRow(rows, []any{&id, &key}, func() error {
+		keys[id] = key
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("routing keys: %w", err)
+	}
+	return keys, nil
 }
 
 // eventLoader loads what events meet. It shares the queries on households and balances with fills.

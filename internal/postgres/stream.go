@@ -56,3 +56,22 @@ func commitOffsets(ctx context.Context, tx pgx.Tx, b pipeline.Batch) error {
 	}
 	return nil
 }
+
+// NextOffsets returns the next offset of every partition of a topic that the book has a position of.
+func (db *DB) NextOffsets(ctx context.Context, topic string) (map[int32]int64, error) {
+	rows, err := db.pool.Query(ctx, query("StreamNext"), topic)
+	if err != nil {
+		return nil, fmt.Errorf("topic %s: offsets: %w", topic, err)
+	}
+	all := map[int32]int64{}
+	var partition int32
+	var next int64
+	_, err = pgx.ForEachRow(rows, []any{&partition, &next}, func() error {
+		all[partition] = next
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("topic %s: offsets: %w", topic, err)
+	}
+	return all, nil
+}

@@ -115,3 +115,6 @@ WHERE key = $1;
 
 -- name: ClearRechecks
 DELETE FROM action_recheck WHERE key = $1 AND household = ANY ($2);
+
+-- name: RoutingKeys
+SELECT id, routing_key FROM household WHERE id = ANY ($1);

@@ -25,3 +25,6 @@ WHERE s.topic = $1
   AND s.partition = n.partition
   AND s.next_offset = n.first
   AND s.epoch = n.epoch;
+
+-- name: StreamNext
+SELECT partition, next_offset FROM stream_offset WHERE topic = $1;
