@@ -32,6 +32,9 @@ type HouseholdRecord struct {
 	// PlantedFault is the code that the morning run parks the household with, where a simulation
 	// broke it on purpose.
 	PlantedFault string `json:"planted_fault,omitempty"`
+	// Today is what `daybreak plan` reads of the day besides: locks, open orders, unsettled proceeds,
+	// location. An import leaves it out, for the book has its own.
+	Today json.RawMessage `json:"today,omitempty"`
 }
 
 // OwnerRecord is one taxpayer of a HouseholdRecord; To absent means still.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -225,6 +226,7 @@ type planNumbers struct {
 	CouplingBP     *float64     `json:"coupling_bp,omitempty"`
 	HouseholdGapBP *float64     `json:"household_gap_bp,omitempty"`
 	BandsLifted    bool         `json:"bands_lifted,omitempty"`
+	PlannedWith    []string     `json:"planned_with,omitempty"`
 	NoTrade        float64      `json:"no_trade"`
 	TrackingError  float64      `json:"tracking_error"`
 	Tax            float64      `json:"tax"`
@@ -278,6 +280,9 @@ func numbersOf(p *optimum.Plan, u *optimum.Universe, a *optimum.Account) *planNu
 	n := &planNumbers{Objective: p.Objective, Bound: p.Bound, GapBP: p.GapBP, GapMoney: number(p.GapMoney), FixedBound: p.Fixed.Bound,
 		NoTrade: p.NoTrade, BandsLifted: p.AreBandsLifted, TrackingError: p.TrackingError, Tax: p.Parts.Tax, Cash: p.CashAfter.Float() / p.Value.Float(),
 		Trades: make([]planTrade, len(p.Trades)), Reasons: make([]planReason, len(p.Reasons))}
+	if p.With != "" {
+		n.PlannedWith = strings.Split(p.With, "+")
+	}
 	if p.Fixed.IsFeasible {
 		objective := p.Fixed.Objective
 		n.FixedObjective = &objective

@@ -33,6 +33,7 @@ type householdFlags struct {
 	date                             string
 	halfSpread, commission, fxSpread string
 	gainBudget                       string
+	location                         string
 	aversion, idleCash               float64
 	isNetted                         bool
 	risk                             members.RiskParams
@@ -52,12 +53,19 @@ func (f *householdFlags) addTo(flags *pflag.FlagSet) {
 	flags.StringVar(&f.commission, "commission", defaults.Commission.String(), "households: commission, share of the value traded")
 	flags.StringVar(&f.fxSpread, "fx-spread", defaults.FXSpread.String(), "households: cost of converting a currency one way, share of the amount")
 	flags.StringVar(&f.gainBudget, "gain-budget", "", "households: most that each owner may realise in net gains this year, home currency; empty for no limit")
-	flags.BoolVar(&f.isNetted, "netting", false, "households: tax short- and long-term gains as the year nets them, where an owner has one taxable account")
+	flags.BoolVar(&f.isNetted, "netting", false, "households: tax short- and long-term gains as the year of each owner nets them")
+	flags.StringVar(&f.location, "location", locationGiven, "households: given: targets of the household where its line asks for them; off: of each account")
 	flags.Float64Var(&f.aversion, "risk-aversion", defaults.Options.RiskAversion, "households: objective for a variance of 1 a year")
 	flags.Float64Var(&f.idleCash, "idle-cash", defaults.Options.IdleCash, "households: cost of holding cash, a year")
 	flags.IntVar(&f.risk.Years, "risk-years", f.risk.Years, "households: years of closes before the date that the risk model rests on")
 	flags.IntVar(&f.risk.Factors, "risk-factors", f.risk.Factors, "households: factors of the risk model")
 }
+
+// The values of --location.
+const (
+	locationGiven = "given"
+	locationOff   = "off"
+)
 
 // parse returns the parameters of a plan of households, or a usage error.
 func (f *householdFlags) parse(o optimum.Options) (members.Params, error) {
@@ -65,6 +73,9 @@ func (f *householdFlags) parse(o optimum.Options) (members.Params, error) {
 	p.Options = o
 	p.Options.RiskAversion, p.Options.IdleCash = f.aversion, f.idleCash
 	p.IsNetted = f.isNetted
+	if f.location != locationGiven && f.location != locationOff {
+		return p, usageError("--location is %q, not given or off", f.location)
+	}
 	for _, share := range []struct {
 		flag, text string
 		to         *money.Dec
@@ -358,6 +369,11 @@ func (p *householdPlanner) input(record pipeline.HouseholdRecord) (in members.In
 	if in.Book, err = p.book(in.Rules, opening); err != nil {
 		return in, err
 	}
+	today, err := parseToday(record)
+	if err != nil {
+		return in, err
+	}
+	today.enter(&in, p.flags.households.location == locationGiven)
 	for _, a := range opening.Household.Accounts {
 		if err := p.estimate(a); err != nil {
 			return in, err

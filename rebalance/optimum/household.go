@@ -59,8 +59,11 @@ func (f *MemberFault) Error() string { return fmt.Sprintf("account %s: %v", f.Ac
 // Unwrap returns the fault.
 func (f *MemberFault) Unwrap() error { return f.Fault }
 
-// decisionsMax bounds the decisions that one household tries.
-const decisionsMax = 200
+// What one household tries at most: decisions, and Newton steps times securities.
+const (
+	decisionsMax = 200
+	workMax      = 4_000_000
+)
 
 // household is the state of SolveHousehold.
 type household struct {
@@ -69,6 +72,7 @@ type household struct {
 	joints  []*joint // by member, nil for an account of its own
 	path    []Choice // decisions taken so far
 	tried   int
+	work    int
 	best    struct {
 		plans     []Plan // nil where none is known
 		decisions []Choice
@@ -80,7 +84,7 @@ type household struct {
 // that must be planned as one; the bounds of these plans are the household's. Where some member sells a
 // property at a loss and some member buys it, the household either buys it nowhere or sells it at a
 // loss nowhere: both are tried, largest loss first, the cheaper first, and left where their bound says
-// that they cannot win; after decisionsMax of them the best so far stands. Rules of the members are left
+// that they cannot win; after decisionsMax of them, or workMax, the best so far stands. Rules of the members are left
 // as they are. It returns a *MemberFault where an account cannot be planned.
 func (s *Solver) SolveHousehold(members []Member) (*HouseholdPlan, error) {
 	parts := units(members)
@@ -229,7 +233,7 @@ func (h *household) explore(plans []Plan) (money.Dec, error) {
 		case way.plans == nil && way.isImpossible:
 			continue
 		case way.plans == nil:
-		case n > 0 && h.best.plans != nil && h.tried >= decisionsMax:
+		case n > 0 && h.best.plans != nil && (h.tried >= decisionsMax || h.work >= workMax):
 			_, below = h.totals(way.plans)
 		default:
 			below, why = h.decide(way, property)
@@ -359,6 +363,7 @@ func (h *household) try(plans []Plan, property string, isHarvested bool) (side, 
 			out.isImpossible = errors.As(err, &f) && f.Code != NoRounding
 			return out, memberFault(m.Account.ID, err)
 		}
+		h.work += p.Steps * len(m.Universe.Securities)
 		out.cost = out.cost.Add(m.inMoney(p.Objective, p.Value)).Sub(m.inMoney(plans[k].Objective, plans[k].Value))
 		next[k] = clonePlan(p)
 	}

@@ -15,6 +15,10 @@ import (
 // 1e-6.
 const tieVol = 1.5e-3
 
+// jointAim is the gap at which the search for accounts planned as one ends: what the household decides
+// is worth more of its time.
+const jointAim = 3e-5
+
 // joint is several members planned as one: one cash each, one value, one problem. With one risk the
 // weights are those of the household and the accounts' targets add up; else each account has its own.
 type joint struct {
@@ -73,7 +77,7 @@ func join(list []Member, isOne bool) *joint {
 		total = total.Add(values[k])
 	}
 	options := *list[0].Options
-	options.CashFloor = money.Zero
+	options.CashFloor, options.GapAim = money.Zero, max(options.GapAim, jointAim)
 	a := &Account{isJoint: true}
 	j.Member = Member{Account: a, Options: &options, Rate: list[0].Rate}
 	var ids []string

@@ -10,6 +10,8 @@ const (
 	cutMost        = 0.7
 	noise          = 1e-15 // relative size of rounding in the dual value
 	climbStepsMax  = 200
+	stallSteps     = 12 // that must raise the dual by stallRise
+	stallRise      = 1e-9
 	multiplierStep = 1    // longest change of a multiplier in one step, at first
 	lengthLeast    = 1e-3 // a shorter step has met a kink
 	kinksMax       = 4
@@ -81,8 +83,15 @@ func (c *climber) climb(mask []uint8, eps float64, until stop) bool {
 	p := c.p
 	p.evaluate(c.now, mask, eps)
 	c.reach = multiplierStep
-	for range until.steps {
+	mark := c.now.soft
+	for step := range until.steps {
 		c.note()
+		if p.isClassed && step%stallSteps == stallSteps-1 {
+			if c.now.soft-mark < stallRise { // on an edge that two lots that tie make
+				return false
+			}
+			mark = c.now.soft
+		}
 		if c.now.hard >= until.cutoff {
 			return false
 		}

@@ -15,7 +15,7 @@ const (
 	BelowHarvest  = "BELOW_THRESHOLD" // weight, loss: largest as a share of cost, threshold
 	BelowMinimum  = "BELOW_MINIMUM"   // weight, wanted: the trade without a minimum, minimum
 	OtherRole     = "OTHER_ROLE"      // weight, flip: what the other role costs
-	Restricted    = "RESTRICTED"      // weight, worth
+	Restricted    = "RESTRICTED"      // weight, worth; by says of what, where it is an order
 	AtLimit       = "AT_LIMIT"        // weight, worth: a band, a mode or the lots leave no trade
 	RoundedAway   = "ROUNDED_AWAY"    // weight, wanted: less than one tradable share
 	NotTradable   = "NOT_TRADABLE"    // no price or risk; neither held nor wanted
@@ -126,7 +126,7 @@ func (s *Solver) whyNot(i int) Reason {
 	worth := Number{"worth", max(-m.buy, -m.sell)}
 	r := b.rule(i)
 	if r.NoBuy && m.buy < 0 || r.NoSell && m.sell < 0 && b.weight[i] > 0 {
-		return Reason{Code: Restricted, Numbers: [reasonNumbers]Number{weight, worth}}
+		return Reason{Code: Restricted, Bar: r.BuyBar, Numbers: [reasonNumbers]Number{weight, worth}}
 	}
 	if r.BuyBarred && m.buy < 0 {
 		return Reason{Code: BuyBarred, Bar: r.BuyBar, Numbers: [reasonNumbers]Number{weight, {"worth", -m.buy}}}

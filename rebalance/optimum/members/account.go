@@ -29,6 +29,8 @@ type draft struct {
 	universe *optimum.Universe
 	out      optimum.Account
 	options  optimum.Options
+	open     map[market.Symbol]portfolio.OpenOrder // the first by id of each security
+	added    []optimum.Lot                         // what they buy
 }
 
 // quote is what the market says of one security, to one account.
@@ -57,6 +59,7 @@ func (b *builder) draft(a portfolio.Account) (*draft, *optimum.Fault) {
 			return nil, f
 		}
 	}
+	d.takeOpen()
 	return d, nil
 }
 
@@ -180,6 +183,7 @@ func (d *draft) fill() *optimum.Fault {
 		return f
 	}
 	d.setLots()
+	d.addOpen()
 	d.setRules()
 	d.setDrag()
 	if d.options.Mode == optimum.Full { // the others trade too little to steer by them
@@ -333,6 +337,9 @@ func (d *draft) setLots() {
 			l.Cost = shares.Mul(d.quotes[at].price)
 		case t.CostKnown:
 			l.Cost = money.Max(t.Cost.Div(d.home), money.Zero)
+			if all := t.Shares.Dec(); shares.Less(all) { // an open order sells the rest
+				l.Cost = l.Cost.MulDiv(shares, all)
+			}
 		}
 		d.out.Lots = append(d.out.Lots, l)
 	}

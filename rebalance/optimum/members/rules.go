@@ -23,11 +23,14 @@ func (d *draft) setRules() {
 	for i, s := range d.symbols {
 		r, q := &d.out.Rules[i], &d.quotes[i]
 		_, isWanted := d.mix.Sleeve(s)
-		isFrozen := !q.isOpen || slices.Contains(d.policy.Restricted, s)
+		order, hasOrder := d.open[s]
+		isFrozen := !q.isOpen || hasOrder || slices.Contains(d.policy.Restricted, s)
 		r.NoBuy, r.NoSell = isFrozen || !isWanted, isFrozen
 		property := d.property(s)
 		if bar, ok := d.bars.Purchase(property, q.taxDay); ok {
 			r.BuyBarred, r.BuyBar = true, because(bar)
+		} else if hasOrder {
+			r.BuyBar = byOpenOrder(order)
 		}
 		if d.out.IsSheltered {
 			continue
