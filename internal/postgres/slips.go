@@ -57,88 +57,77 @@ func (db *DB) SaveSlips(ctx context.Context, slips []pipeline.Slip, by string, n
 // an audit row that names it.
 func verifySlips(ctx context.Context, tx pgx.Tx) (pipeline.Check, error) {
 	check := pipeline.Check{Invariant: "15a slips: they are what was issued", Broken: []string{}}
-	batches := slipBatches{check: &check, ctx: ctx, tx: tx}
-	var key pipeline.SlipKey
-	var body []byte
-	var stored, root string
-	var version int64
-	var asOf market.Day
-	for at := ""; ; {
-		found := 0
-		s := scan{"VerifySlips", []any{at, key.Household, key.Owner, key.Year, key.Number, verifyPage},
-			[]any{&root, &key.Household, &key.Owner, &key.Year, &key.Number, &version, &asOf, &body, &stored}}
-		err := eachRow(ctx, tx, s, func() {
-			found++
-			check.Checked++
-			batches.add(root, key, stored)
-			slip, hash, err := pipeline.UnpackSlip(body)
-			if err != nil || hash != stored || slip.Key() != key || slip.BookVersion != version || slip.AsOf != asOf {
-				batches.broken(key, "it is not what was issued")
-			}
-		})
-		if err != nil {
+	audited, err := collect[string](ctx, tx, "AuditedRoots", actionIssue)
+	if err != nil {
+		return check, err
+	}
+	batch := slipBatch{check: &check, audited: audited, found: map[string]bool{}}
+	var row slipRow
+	for found := -1; found != 0; {
+		found = 0
+		s := scan{"VerifySlips", []any{row.root, row.key.Household, row.key.Owner, row.key.Year, row.key.Number, verifyPage},
+			[]any{&row.root, &row.key.Household, &row.key.Owner, &row.key.Year, &row.key.Number, &row.version, &row.asOf, &row.body, &row.hash}}
+		if err := eachRow(ctx, tx, s, func() { found++; batch.add(&row) }); err != nil {
 			return check, err
 		}
-		if found == 0 {
-			break
-		}
-		at = root
 	}
-	err := batches.verify()
-	check.Finish()
-	return check, err
-}
-
-// slipBatches are the hashes of slips by the root that they were issued under.
-type slipBatches struct {
-	check  *pipeline.Check
-	ctx    context.Context
-	tx     pgx.Tx
-	hashes map[string]map[pipeline.SlipKey]string
-	roots  []string
-}
-
-func (b *slipBatches) add(root string, key pipeline.SlipKey, hash string) {
-	if b.hashes == nil {
-		b.hashes = map[string]map[pipeline.SlipKey]string{}
-	}
-	if b.hashes[root] == nil {
-		b.hashes[root] = map[pipeline.SlipKey]string{}
-		b.roots = append(b.roots, root)
-	}
-	b.hashes[root][key] = hash
-}
-
-func (b *slipBatches) broken(key pipeline.SlipKey, what string) {
-	if len(b.check.Broken) <= pipeline.BrokenMax {
-		b.check.Broken = append(b.check.Broken, fmt.Sprintf("%s %s %d slip %d: %s", key.Household, key.Owner, key.Year, key.Number, what))
-	}
-}
-
-// verify looks at whole batches: a slip that is missing or was put in shows in their root, and so does
-// a batch that no audit row names.
-func (b *slipBatches) verify() error {
-	audited, err := collect[string](b.ctx, b.tx, "AuditedRoots", actionIssue)
-	if err != nil {
-		return err
-	}
-	for _, root := range b.roots {
-		var key pipeline.SlipKey
-		for k := range b.hashes[root] {
-			if key == (pipeline.SlipKey{}) || string(k.Household)+string(k.Owner) < string(key.Household)+string(key.Owner) {
-				key = k
-			}
-		}
-		if pipeline.SlipRoot(b.hashes[root]) != root || !slices.Contains(audited, root) {
-			b.broken(key, "the slips that went out with it are not those that the audit trail names")
-		}
-	}
+	batch.close()
 	for _, root := range audited {
-		if b.hashes[root] == nil {
-			b.check.Broken = append(b.check.Broken, "slips of audit root "+root+" are missing")
+		if !batch.found[root] {
+			batch.broken("audit root " + root + ": its slips are missing")
 		}
 	}
-	return nil
+	check.Finish()
+	return check, nil
+}
+
+// slipRow is a stored slip.
+type slipRow struct {
+	root    string
+	key     pipeline.SlipKey
+	version int64
+	asOf    market.Day
+	body    []byte
+	hash    string
+}
+
+// slipBatch is the slips that went out together, of which each is added after the other.
+type slipBatch struct {
+	check   *pipeline.Check
+	audited []string // roots that the audit trail names, in order
+	found   map[string]bool
+	root    string
+	hashes  map[pipeline.SlipKey]string
+}
+
+func (b *slipBatch) broken(what string) {
+	if len(b.check.Broken) <= pipeline.BrokenMax {
+		b.check.Broken = append(b.check.Broken, what)
+	}
+}
+
+// add looks at one slip by itself, and at the batch before where it begins another.
+func (b *slipBatch) add(r *slipRow) {
+	if b.hashes == nil || b.root != r.root {
+		b.close()
+		b.root, b.hashes, b.found[r.root] = r.root, map[pipeline.SlipKey]string{}, true
+	}
+	b.check.Checked++
+	b.hashes[r.key] = r.hash
+	slip, hash, err := pipeline.UnpackSlip(r.body)
+	if err != nil || hash != r.hash || slip.Key() != r.key || slip.BookVersion != r.version || slip.AsOf != r.asOf {
+		b.broken(fmt.Sprintf("%s %s %d slip %d: it is not what was issued", r.key.Household, r.key.Owner, r.key.Year, r.key.Number))
+	}
+}
+
+// close looks at a whole batch: a slip that is missing or was put in shows in its root.
+func (b *slipBatch) close() {
+	if b.hashes == nil {
+		return
+	}
+	if _, isAudited := slices.BinarySearch(b.audited, b.root); !isAudited || pipeline.SlipRoot(b.hashes) != b.root {
+		b.broken("root " + b.root + ": its slips are not those that the audit trail names")
+	}
 }
 
 var _ pipeline.SlipStore = (*DB)(nil)

@@ -38,4 +38,4 @@ ORDER BY root, household, owner, year, number
 LIMIT $6;
 
 -- name: AuditedRoots
-SELECT subject FROM audit WHERE action = $1 ORDER BY subject;
+SELECT subject FROM audit WHERE action = $1 ORDER BY subject COLLATE "C";
