@@ -299,6 +299,26 @@ func (o Office) hold(ctx context.Context, order Order, r *Report) error {
 	return o.Store.Hold(ctx, act, Hold{Instance: id, Act: order.Act, At: act.At, Actor: order.Actor, Why: order.Why})
 }
 
+// Release lets a node that was held run again, and what was paused before it.
+func (o Office) Release(ctx context.Context, node Hold, actor, why string) error {
+	order := Order{Act: ActResume, Where: node.Workflow + "/" + node.Node, Actor: actor, Why: why, Match: func(l Listed) (bool, error) {
+		return l.Workflow == node.Workflow && l.Node == node.Node && l.State == StatePaused, nil
+	}}
+	act, err := o.act(ctx, order, 1, "node")
+	if err != nil {
+		return err
+	}
+	if err := o.Store.Release(ctx, act, node); err != nil {
+		return err
+	}
+	p, err := o.Preview(ctx, order)
+	if err != nil || p.Fits == 0 {
+		return err
+	}
+	_, err = o.change(ctx, order, p.targets, "held before it")
+	return err
+}
+
 // act returns the record of a part of an order.
 func (o Office) act(ctx context.Context, order Order, matched int, stage string) (Act, error) {
 	id, err := o.Store.NextBatch(ctx)
