@@ -1,9 +1,7 @@
 package rebalance
 
 import (
-	"maps"
-	"slices"
-
+	"daybreak/market"
 	"daybreak/money"
 	"daybreak/region"
 )
@@ -15,10 +13,10 @@ const (
 )
 
 // audit asks the tax book about what the plan trades of each property that it sells at a loss and
-// that the household bought inside the window, or that accounts with gains tax both sell and buy, whose
-// pool a purchase may make dearer; and returns whether it denies no loss. Where nobody
+// that the household bought inside the window, and returns whether it denies no loss. Where nobody
 // bought, nothing can be denied, and the book is not asked. Properties of which it denies a loss are
-// refused in the next attempt: their losses, or where the plan saw none, their purchase.
+// refused in the next attempt. So is the purchase of a property that accounts with gains tax sell under
+// another name: it may make their pool dearer, and the sale a loss, whichever comes first.
 func (h *house) audit() bool {
 	var events []region.Event
 	asked := map[string]bool{}
@@ -28,34 +26,52 @@ func (h *house) audit() bool {
 			events = append(events, h.eventsOf(l.Property)...)
 		}
 	}
-	isLoss := maps.Clone(asked)
-	for _, property := range slices.Sorted(maps.Keys(h.sold)) {
-		if h.bought[property] && !asked[property] {
-			asked[property] = true
-			events = append(events, h.eventsOf(property)...)
-		}
-	}
+	isClean := h.oneName()
 	if len(events) == 0 {
-		return true
+		return isClean
 	}
 	outcomes, err := h.book.Would(events)
 	if err != nil {
 		h.lossless = true
 		return false
 	}
-	isClean := true
 	for _, out := range outcomes {
-		if harshest(out).Sign() <= 0 {
-			continue
-		}
-		isClean = false
-		if property := h.property(out.Symbol); isLoss[property] {
-			h.refused[property] = true
-		} else {
-			h.unbought[property] = true
+		if harshest(out).Sign() > 0 {
+			h.refused[h.property(out.Symbol)] = true
+			isClean = false
 		}
 	}
 	return isClean
+}
+
+// oneName reports whether no property is sold under one name and bought under another, by accounts with
+// gains tax; where one is, they do not buy it in the next attempt.
+func (h *house) oneName() bool {
+	type trade struct {
+		property string
+		symbol   market.Symbol
+	}
+	names, sold := map[string]int{}, map[trade]bool{}
+	for _, a := range h.accounts {
+		for _, o := range a.holds {
+			if t := (trade{o.property, o.symbol}); !a.sheltered && o.sold.Sign() > 0 && !sold[t] {
+				sold[t] = true
+				names[o.property]++
+			}
+		}
+	}
+	isOne := true
+	for _, a := range h.accounts {
+		for _, o := range a.holds {
+			if a.sheltered || o.bought.IsZero() || names[o.property] == 0 {
+				continue
+			}
+			if names[o.property] > 1 || !sold[trade{o.property, o.symbol}] {
+				h.unbought[o.property], isOne = true, false
+			}
+		}
+	}
+	return isOne
 }
 
 // eventsOf returns what the plan trades of a property so far, as tax events.

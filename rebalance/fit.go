@@ -132,8 +132,9 @@ func (h *house) fitRules(f *fitted) {
 	}
 }
 
-// fitCash sets what may be spent: not what open orders take or have yet to bring, and not cash in
-// other currencies than the account's.
+// fitCash sets what may be spent: not what open orders take or have yet to bring, not cash in other
+// currencies than the account's, and not what the account wants in cash. Where there is less than it
+// wants, what there is stays: only a withdrawal forces a sale.
 func (h *house) fitCash(f *fitted) {
 	a, m := f.account, f.member.Account
 	foreign := a.opening
@@ -148,7 +149,7 @@ func (h *house) fitCash(f *fitted) {
 	spare := money.Max(money.Zero, m.Cash.Sub(kept))
 	locked := money.Min(a.pending, spare)
 	m.Withdrawal = kept.Add(locked)
-	f.member.Options.CashFloor = money.Min(a.policy.CashTarget.Mul(half), spare.Sub(locked).Div(a.total).RoundDown(floorPlaces))
+	f.member.Options.CashFloor = money.Min(a.policy.CashTarget, spare.Sub(locked).Div(a.total).RoundDown(floorPlaces))
 }
 
 // openElsewhere returns what open orders buy of securities that the optimiser does not see: it stays
@@ -227,11 +228,11 @@ func (h *house) taxLot(f *fitted, l *optimum.Lot, ref lotRef, value money.Dec) {
 	}
 	r := ref.lot.result(o, l.Shares)
 	l.Cost = money.Max(money.Zero, r.cost.Div(a.home))
-	if !r.hasLoss {
+	if !r.isNear {
 		return
 	}
 	_, l.LossBarred = h.lossBar(o)
-	if c, ok := h.stakes[stakeKey{a.ID, o.symbol}]; ok {
+	if c, ok := h.stakes[stakeKey{a.ID, o.symbol}]; ok && r.hasLoss {
 		l.LossBarred = c.isDenied
 	}
 	least := value.Add(value.Mul(leastLoss))

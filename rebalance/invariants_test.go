@@ -46,7 +46,7 @@ func checkCertificates(t errorer, plan rebalance.HouseholdPlan) {
 			if p.Value.Sign() > 0 && p.Reason.Numbers["because"] == "" {
 				t.Errorf("account %s: no certificate with a value of %s, reason %s", p.Account, p.Value, p.Reason.Code)
 			}
-			if money.FromInt(100).Less(p.Value) {
+			if money.FromInt(1000).Less(p.Value) {
 				t.Errorf("account %s: %s with a value of %s: %v", p.Account, p.Reason.Code, p.Value, p.Reason.Numbers)
 			}
 			continue

@@ -39,6 +39,7 @@ func (h *house) optimise() (isSettled bool, err error) {
 			h.broken[f.account.ID] = code
 			isSettled = false
 		}
+		isSettled = h.recheckBars(f.account) && isSettled
 		h.nameTrades(f, &plan.Plans[i])
 		f.account.certificate = h.certify(f, &plan.Plans[i])
 		h.explainIdle(f, &plan.Plans[i])
@@ -185,17 +186,26 @@ func (h *house) recheck(f *fitted) string {
 		if o.shares.Less(o.sold) || o.sold.Sign() > 0 && o.bought.Sign() > 0 {
 			return "SHORT"
 		}
-		if bar, ok := h.bars.Purchase(o.property, o.taxDay); ok && o.bought.Sign() > 0 {
-			return string(bar.Kind)
-		}
-		if bar, ok := h.bars.Loss(o.property, o.taxDay); ok && bar.Kind != tlh.BarredPurchase && h.sellsLoss(o) {
-			return string(bar.Kind)
-		}
 	}
 	if trades > 0 && (a.cash.Sign() < 0 || a.cash.Less(money.Min(a.need(), a.opening)) && f.stage != lessCash) {
 		return "CASH"
 	}
 	return ""
+}
+
+// recheckBars reports whether an account buys nothing that is barred by now, and sells nothing at a
+// loss that an order or this run buys. Losses of what does not hold are refused in the next attempt.
+func (h *house) recheckBars(a *account) bool {
+	holds := true
+	for _, o := range a.holds {
+		_, isLocked := h.bars.Purchase(o.property, o.taxDay)
+		bar, isDenied := h.bars.Loss(o.property, o.taxDay)
+		isDenied = isDenied && bar.Kind != tlh.BarredPurchase // the tax book is asked about those
+		if isLocked && o.bought.Sign() > 0 || isDenied && h.sellsLoss(o) {
+			h.refused[o.property], holds = true, false
+		}
+	}
+	return holds
 }
 
 // sellsLoss reports whether the plan sells some piece of a hold at a loss.

@@ -3,6 +3,7 @@ package rebalance_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,6 +33,10 @@ type scenario struct {
 	figures  []want
 	answers  []want
 	codes    []want
+	sides    []want // what a plan by the optimiser buys, sells or leaves, without its quantity
+	proofs   []want // of certificates
+	planner  rebalance.Planner
+	noRisk   []market.Symbol // have no closes for the risk model; all for none at all
 }
 
 // want is a wish about one account: its words and, as key=value, its numbers.
@@ -42,29 +47,89 @@ type want struct {
 }
 
 func TestScenarios(t *testing.T) {
+	var files []string
+	for _, folder := range []string{"plan", "optimiser"} {
+		found, err := filepath.Glob("../testdata/" + folder + "/*.txt")
+		if err != nil || len(found) == 0 {
+			t.Fatalf("Glob(%s) = %v, %v, want scenarios", folder, found, err)
+		}
+		files = append(files, found...)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			readScenario(t, file).run(t)
+		})
+	}
+}
+
+// TestScenariosByOptimiser puts the scenarios of the rules to the optimiser. What it trades is its own
+// business, but faults are the same, everything that holds of every plan holds, and what is barred,
+// for whichever reason, is not traded.
+func TestScenariosByOptimiser(t *testing.T) {
 	files, err := filepath.Glob("../testdata/plan/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("Glob = %v, %v, want scenarios", files, err)
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
+			s := readScenario(t, file)
+			m := market.NewSnapshot(s.market)
+			in := withRisk(s.in, m)
+			plan, err := rebalance.Plan(in, m)
+			var fault *rebalance.Fault
+			if errors.As(err, &fault) || s.fault != "" {
+				if fault == nil || strings.TrimSpace(fault.Code+" "+string(fault.Account)) != s.fault {
+					t.Errorf("Plan = fault %v, want %q", fault, s.fault)
+				}
+				return
 			}
-			s, err := parseScenario(string(text))
-			if err != nil {
-				t.Fatalf("%s: %v", file, err)
+			if plan.Planner != rebalance.Optimum {
+				t.Fatalf("Plan = by %s because %s, want the optimiser", plan.Planner, plan.Because)
 			}
-			s.run(t)
+			checkPlan(t, in, m, plan)
+			for _, w := range s.skips {
+				tr, ok := tradeIn(accountOf(t, plan, w.account), market.Symbol(w.words[0]))
+				if ok && isAgainst(w.words[1], tr) {
+					t.Errorf("account %s: %s %s %s although %s", w.account, tr.Reason.Code, tr.Side, tr.Symbol, w.words[1])
+				}
+			}
 		})
 	}
+}
+
+// isAgainst reports whether a trade does what the code of a law, a lock or a policy forbids. What a
+// plan bars itself by what else it trades is not asked for: another plan trades other things.
+func isAgainst(code string, tr rebalance.Trade) bool {
+	switch code {
+	case string(tlh.BarredPurchase), string(tlh.BarredOpenOrder), string(tlh.BarredDRIP), rebalance.HarvestOff:
+		return tr.Reason.Code == rebalance.Harvest
+	case string(tlh.Locked), string(tlh.BarredLossSale):
+		return tr.Side == portfolio.Buy
+	}
+	return slices.Contains([]string{rebalance.Restricted, rebalance.MarketClosed, rebalance.OpenOrderLive}, code)
+}
+
+func readScenario(t *testing.T, file string) *scenario {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := parseScenario(string(text))
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return s
 }
 
 func (s *scenario) run(t *testing.T) {
 	t.Helper()
 	m := market.NewSnapshot(s.market)
-	plan, err := rebalance.Plan(s.in, m)
+	in := s.in
+	if s.planner != "" && !slices.Contains(s.noRisk, allSecurities) {
+		in = withRisk(in, m, s.noRisk...)
+	}
+	plan, err := rebalance.Plan(in, m)
 	var fault *rebalance.Fault
 	if errors.As(err, &fault) {
 		if got := strings.TrimSpace(fault.Code + " " + string(fault.Account)); got != s.fault {
@@ -75,8 +140,12 @@ func (s *scenario) run(t *testing.T) {
 	if s.fault != "" {
 		t.Errorf("Plan = no fault, want %s", s.fault)
 	}
-	checkPlan(t, s.in, m, plan)
+	checkPlan(t, in, m, plan)
+	if s.planner != "" && plan.Planner != s.planner {
+		t.Errorf("Plan = by %s because %s, want by %s", plan.Planner, plan.Because, s.planner)
+	}
 	s.compareTrades(t, plan)
+	s.compareSides(t, plan)
 	s.compareLocks(t, plan)
 	for _, w := range s.reasons {
 		a := accountOf(t, plan, w.account)
@@ -112,6 +181,37 @@ func (s *scenario) run(t *testing.T) {
 		for key, number := range w.numbers {
 			if got[key].Round(6) != money.MustParse(number) {
 				t.Errorf("account %s: %s = %s, want %s", w.account, key, got[key], number)
+			}
+		}
+	}
+}
+
+// allSecurities stands for a market without a risk model.
+const allSecurities = "*"
+
+// compareSides looks at which way a plan trades, and at its certificates.
+func (s *scenario) compareSides(t *testing.T, plan rebalance.HouseholdPlan) {
+	t.Helper()
+	for _, w := range s.sides {
+		tr, ok := tradeIn(accountOf(t, plan, w.account), market.Symbol(w.words[1]))
+		got := "leaves"
+		if ok {
+			got = string(tr.Side) + "s"
+		}
+		if got != w.words[0] || len(w.words) > 2 && tr.Reason.Code != w.words[2] {
+			t.Errorf("account %s %s %s (%s %v), want %v", w.account, got, w.words[1], tr.Shares, tr.Reason, w.words)
+		}
+	}
+	for _, w := range s.proofs {
+		c := accountOf(t, plan, w.account).Certificate
+		if c == nil {
+			t.Errorf("account %s has no certificate", w.account)
+			continue
+		}
+		got := map[string]string{"exception": c.Exception, "mode": string(c.Mode), "relaxed": strings.Join(c.Relaxed, ","), "stand_ins": fmt.Sprint(c.StandIns)}
+		for key, v := range w.numbers {
+			if got[key] != v {
+				t.Errorf("account %s: %s of its certificate = %q, want %q", w.account, key, got[key], v)
 			}
 		}
 	}
@@ -246,6 +346,16 @@ func (s *scenario) add(words []string) (err error) {
 	case "dividend":
 		s.market.Dividends = append(s.market.Dividends, market.Dividend{
 			Symbol: market.Symbol(plain[0]), Amount: money.MustParse(plain[1]), ExDay: market.MustDay(plain[2])})
+	case "set":
+		for _, key := range slices.Sorted(maps.Keys(numbers)) {
+			if err := s.in.Settings.Set(key, numbers[key]); err != nil {
+				return err
+			}
+		}
+	case "nohistory":
+		for _, w := range plain {
+			s.noRisk = append(s.noRisk, market.Symbol(w))
+		}
 	case "cost":
 		s.in.Settings.CostRate = money.MustParse(plain[0])
 	case "brought":
@@ -412,6 +522,9 @@ func addPosition(a *portfolio.Account, symbol market.Symbol, shares money.Dec) {
 //	want code ACCOUNT SYMBOL CODE [key=value …]                     the reason of a trade
 //	want answer ACCOUNT SYMBOL QUESTION VERDICT [key=value …]
 //	want fault CODE [ACCOUNT]
+//	want buys|sells|leaves ACCOUNT SYMBOL [CODE]                    by the optimiser, whatever the quantity
+//	want certificate ACCOUNT key=value …                            exception mode relaxed stand_ins
+//	want planner optimum|rules
 func (s *scenario) addWant(plain []string, numbers map[string]string) error {
 	switch plain[0] {
 	case "trade":
@@ -432,6 +545,12 @@ func (s *scenario) addWant(plain []string, numbers map[string]string) error {
 		s.answers = append(s.answers, want{portfolio.AccountID(plain[1]), plain[2:], numbers})
 	case "figures":
 		s.figures = append(s.figures, want{portfolio.AccountID(plain[1]), plain[2:], numbers})
+	case "buys", "sells", "leaves":
+		s.sides = append(s.sides, want{portfolio.AccountID(plain[1]), append([]string{plain[0]}, plain[2:]...), nil})
+	case "certificate":
+		s.proofs = append(s.proofs, want{portfolio.AccountID(plain[1]), nil, numbers})
+	case "planner":
+		s.planner = rebalance.Planner(plain[1])
 	case "fault":
 		s.fault = strings.Join(plain[1:], " ")
 	default:

@@ -35,7 +35,11 @@ type result struct {
 	short   money.Dec // gain on short-term pieces, below zero for a loss; on all where terms don't matter
 	long    money.Dec
 	hasLoss bool // some piece of it is at a loss
+	isNear  bool // some piece of it is so near to one that a part of it may round to a loss
 }
+
+// nearLoss is the share of its cost that a gain may have and still round to a loss.
+var nearLoss = money.FromUnits(1, 9)
 
 func (r result) gain() money.Dec { return r.short.Add(r.long) }
 
@@ -66,6 +70,7 @@ func (l *lot) result(o *hold, shares money.Dec) result {
 		gain := price.MulRat(n).Sub(cost)
 		r.cost = r.cost.Add(cost)
 		r.hasLoss = r.hasLoss || gain.Sign() < 0
+		r.isNear = r.isNear || gain.Less(cost.Mul(nearLoss))
 		if p.isLong {
 			r.long = r.long.Add(gain)
 		} else {
