@@ -127,14 +127,14 @@ func (b *book) check(m *measured, plan *Plan) {
 	for i := range m.traded {
 		b.checkSecurity(m, i)
 	}
-	for _, g := range b.a.Groups {
+	for _, g := range b.groups() {
 		sum := 0.0
 		for _, i := range g.Securities {
 			sum += b.weightAfter(m, int(i))
 		}
 		m.residuals.Bands = max(m.residuals.Bands, outside(sum, g.Lower, g.Upper))
 	}
-	if b.a.Gains.HasBudget {
+	if b.hasBudget() {
 		net := b.realised[0] + b.realised[1] + m.gain[0] + m.gain[1]
 		m.residuals.Gains = max(0, net-b.a.Gains.Budget.Float()/b.worth)
 	}
@@ -179,5 +179,7 @@ func (b *book) checkSecurity(m *measured, i int) {
 	if traded.Sign() > 0 && (r.NoBuy || r.BuyBarred) || traded.Sign() < 0 && r.NoSell {
 		m.residuals.Bars++
 	}
-	m.residuals.Bands = max(m.residuals.Bands, outside(b.weightAfter(m, i), r.Lower, r.Upper))
+	if b.o.Mode != Nothing {
+		m.residuals.Bands = max(m.residuals.Bands, outside(b.weightAfter(m, i), r.Lower, r.Upper))
+	}
 }

@@ -115,6 +115,86 @@ func checkTrades(t *rapid.T, u *optimum.Universe, a *optimum.Account, p *optimum
 	if total != p.Value {
 		t.Errorf("value after trading and costs = %s, want %s", total, p.Value)
 	}
+	// The spread is paid on sales as on purchases: a peer looked for a lot's id among securities and
+	// never counted that of a sale.
+	if want := costs.Float() / p.Value.Float(); math.Abs(p.Parts.Cost-want) > 1e-12 {
+		t.Errorf("cost = %g, want %g: all trades, both sides", p.Parts.Cost, want)
+	}
+	traded := map[int]money.Dec{}
+	for _, tr := range p.Trades {
+		traded[tr.Security] = traded[tr.Security].Add(tr.Value)
+	}
+	for i, v := range traded {
+		if v.Less(a.MinTrade) {
+			t.Errorf("security %d trades %s, want at least %s", i, v, a.MinTrade)
+		}
+	}
+}
+
+// The distance from the targets falls, unless a reason says what it is given up for: the tax of a
+// harvest, or cash that is needed.
+func TestDriftFallsUnlessAReasonSaysWhy(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		u, a := drawn(t)
+		o := optimum.DefaultOptions()
+		o.NodesMax = 60
+		var s optimum.Solver
+		p, err := s.Solve(u, a, &o)
+		if err != nil {
+			t.Skip(err)
+		}
+		after, isExplained := p.TrackingError, false
+		for _, r := range p.Reasons {
+			isExplained = isExplained || r.Code == optimum.Harvested || r.Code == optimum.SoldForCash
+		}
+		o.Mode = optimum.Nothing
+		idle, err := s.Solve(u, a, &o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if need := p.Value.Mul(dec("0.005")).Add(a.Withdrawal); a.Cash.Less(need) {
+			isExplained = true
+		}
+		if after > idle.TrackingError+1e-9 && !isExplained {
+			t.Errorf("tracking error = %.6f after, %.6f before, and no reason says why", after, idle.TrackingError)
+		}
+	})
+}
+
+// A class may have any number of securities: a peer raised with more than two.
+func TestThreeReplacements(t *testing.T) {
+	var securities []optimum.Security
+	for _, id := range []string{"A", "A1", "A2", "A3"} {
+		securities = append(securities, optimum.Security{ID: id, Price: dec("50"), Cost: dec("0.0002"), SpecificVol: 0.02, Load: []float64{0.15}})
+	}
+	u := optimum.NewUniverse(1, securities)
+	zero := money.Zero
+	a := &optimum.Account{ID: "X", Cash: dec("1000"), CashTarget: dec("0.01"), Targets: []money.Dec{dec("0.99"), zero, zero, zero},
+		Lots: []optimum.Lot{{Security: 0, ID: "L", Shares: money.FromInt(1980), Cost: money.FromInt(130_000)}}}
+	o := optimum.DefaultOptions()
+	var s optimum.Solver
+	for barred := range 3 { // one replacement after the other cannot be bought
+		a.Rules = make([]optimum.Rule, 4)
+		for i := range barred {
+			a.Rules[1+i].BuyBarred = true
+		}
+		p, err := s.Solve(u, a, &o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bought := 0.0
+		for _, tr := range p.Trades {
+			if tr.Lot < 0 && (tr.Security == 0 || tr.Security <= barred) {
+				t.Errorf("%d barred: security %d is bought", barred, tr.Security)
+			}
+			if tr.Lot < 0 {
+				bought += tr.Value.Float()
+			}
+		}
+		if p.Reasons[0].Code != optimum.Harvested || bought < 50_000 {
+			t.Errorf("%d barred: A is %s, %.0f bought instead, want it harvested and most of 99,000 bought", barred, p.Reasons[0].Code, bought)
+		}
+	}
 }
 
 func TestSameInputSameBytes(t *testing.T) {
@@ -187,9 +267,17 @@ func TestNoMemoryAnAccount(t *testing.T) {
 			}
 		}
 	}
-	all()
-	if got := testing.AllocsPerRun(5, all); got > 0 {
-		t.Errorf("allocations for %d accounts = %.1f, want 0", len(accounts), got)
+	for _, rules := range []string{"without", "with"} {
+		if rules == "with" {
+			u = f.RuledUniverse()
+			for _, a := range accounts {
+				workload.AddRules(a)
+			}
+		}
+		all()
+		if got := testing.AllocsPerRun(5, all); got > 0 {
+			t.Errorf("allocations for %d accounts %s all rules = %.1f, want 0", len(accounts), rules, got)
+		}
 	}
 }
 

@@ -123,13 +123,15 @@ func (b *book) shape(p *problem) {
 	p.items, p.factors = n+b.conversions(), b.u.factors
 	p.rows = b.rows()
 	p.isTied = b.a.isJoint
-	p.isClassed = b.a.Gains.HasBudget || b.a.Gains.IsNetted
+	p.isClassed = b.hasBudget() || b.a.Gains.IsNetted
 	p.rate = [classes]float64{shortTerm: b.o.ShortRate, longTerm: b.o.LongRate}
 	p.effective = p.rate
 	p.aversion = b.o.RiskAversion
 	p.load = b.u.load
 	if p.items > n {
-		p.load = append(p.load[:len(p.load):len(p.load)], make([]float64, (p.items-n)*p.factors)...)
+		p.wide = resize(p.wide, p.items*p.factors)
+		copy(p.wide, b.u.load)
+		p.load = p.wide
 	}
 	for _, s := range []*[]float64{&p.curve, &p.start, &p.buyCost, &p.sellCost, &b.weight, &b.worst} {
 		*s = resize(*s, p.items)

@@ -30,6 +30,7 @@ type problem struct {
 	constant             float64   // part of the objective that no trade changes
 	ofVariant            float64   // part of constant that belongs to a variant of the tax
 	load                 []float64 // items × factors
+	wide                 []float64 // memory of load where items are more than the universe has
 	curve                []float64 // 2·G·specific variance, > 0
 	start                []float64 // weight held less weight wanted
 	buyCost, sellCost    []float64 // a unit of trade, tax left out

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"testing"
 
 	"daybreak/rebalance/optimum"
@@ -124,6 +125,35 @@ func TestMixedRolesGap(t *testing.T) {
 				t.Errorf("%s: objective = %.9f, want %.9f within 1 bp", a.ID, p.Unrounded.Objective, *want)
 			}
 		})
+	}
+}
+
+// TestOtherSeeds holds the figures on accounts that no one has looked at.
+func TestOtherSeeds(t *testing.T) {
+	for _, s := range workload.Specs {
+		var gaps []float64
+		for seed := range uint64(5) {
+			s.Seed, s.Accounts = 7_000+seed, 4
+			each(t, workload.Generate(s), optimum.DefaultOptions(), func(a *optimum.Account, p *optimum.Plan) {
+				gaps = append(gaps, p.GapBP)
+				if p.GapBP < 0 || p.GapBP > 1 {
+					t.Errorf("seed %d, %s: gap = %.4f bp, want 0 to 1", s.Seed, a.ID, p.GapBP)
+				}
+				if !p.Fixed.IsFeasible { // the lots that fixed roles may sell do not raise the withdrawal
+					return
+				}
+				if gap := p.Fixed.Objective - p.Fixed.Bound; gap < 0 || gap > 1e-10 {
+					t.Errorf("seed %d, %s: own gap of fixed roles = %g, want 0 to 1e-10", s.Seed, a.ID, gap)
+				}
+				if p.Objective > p.Fixed.Objective+1e-8 || p.IsIdleAllowed && p.Objective > p.NoTrade {
+					t.Errorf("seed %d, %s: objective = %.9f, want at most %.9f (fixed roles) and %.9f (no trade)", s.Seed, a.ID, p.Objective, p.Fixed.Objective, p.NoTrade)
+				}
+			})
+		}
+		slices.Sort(gaps)
+		if median := gaps[len(gaps)/2]; median > 0.25 {
+			t.Errorf("%s: median gap = %.4f bp, want at most 0.25", s.Scenario, median)
+		}
 	}
 }
 

@@ -197,7 +197,7 @@ func (b *book) weightOfRow(k int) float64 {
 	switch {
 	case k < len(b.cash):
 		return 1
-	case b.a.Gains.HasBudget && k == b.budgetRow():
+	case b.hasBudget() && k == b.budgetRow():
 		return 50
 	}
 	return 4

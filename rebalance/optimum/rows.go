@@ -10,10 +10,10 @@ func (b *book) rows() int {
 	if b.hasCeiling() {
 		n++
 	}
-	for _, g := range b.a.Groups {
+	for _, g := range b.groups() {
 		n += boundsOf(g)
 	}
-	if b.a.Gains.HasBudget {
+	if b.hasBudget() {
 		n++
 	}
 	if b.a.Gains.IsNetted {
@@ -21,6 +21,17 @@ func (b *book) rows() int {
 	}
 	return n
 }
+
+// groups are the bands that trades must keep: none where there are no trades.
+func (b *book) groups() []Group {
+	if b.o.Mode == Nothing {
+		return nil
+	}
+	return b.a.Groups
+}
+
+// hasBudget reports whether trades must keep a budget of gains.
+func (b *book) hasBudget() bool { return b.a.Gains.HasBudget && b.o.Mode != Nothing }
 
 // budgetRow is the place of the budget of gains.
 func (b *book) budgetRow() int {
@@ -75,12 +86,12 @@ func (b *book) fillRows(p *problem) {
 		}
 		r++
 	}
-	for _, g := range b.a.Groups {
+	for _, g := range b.groups() {
 		r = b.fillGroup(p, r, g)
 	}
 	gains := &b.a.Gains
 	b.realised = [classes]float64{gains.ShortSoFar.Float() / b.worth, gains.LongSoFar.Float() / b.worth}
-	if gains.HasBudget {
+	if b.hasBudget() {
 		p.limit[r] = gains.Budget.Float()/b.worth - b.realised[shortTerm] - b.realised[longTerm]
 		p.classRow[r*classes], p.classRow[r*classes+1] = 1, 1
 	}
@@ -90,7 +101,7 @@ func (b *book) fillRows(p *problem) {
 // listRows lists by item the rows that it takes part in.
 func (b *book) listRows(p *problem) {
 	gains := p.rows
-	if b.a.Gains.HasBudget {
+	if b.hasBudget() {
 		gains = b.budgetRow()
 	} else if b.a.Gains.IsNetted {
 		gains -= netRows
@@ -165,12 +176,15 @@ var netRow = [netRows][classes]float64{{1, 1}, {1, 0}}
 //	loss·N + (long − loss)·max(0, N) + (short − long)·max(0, min(short, N))
 //
 // and the last term is the lesser of max(0, short) and max(0, N), each convex.
-func (b *book) variants(p *problem) []variant {
+func (b *book) variants(p *problem) (list [2]variant, n int) {
 	short, long, loss := b.o.ShortRate, b.o.LongRate, b.a.Gains.LossRate.Float()
 	if b.realised[shortTerm] == 0 && !hasClass(p, shortTerm) {
-		return []variant{{loss, [netRows]float64{long - loss, 0}}}
+		list[0] = variant{loss, [netRows]float64{long - loss, 0}}
+		return list, 1
 	}
-	return []variant{{loss, [netRows]float64{long - loss, short - long}}, {loss, [netRows]float64{short - loss, 0}}}
+	list[0] = variant{loss, [netRows]float64{long - loss, short - long}}
+	list[1] = variant{loss, [netRows]float64{short - loss, 0}}
+	return list, 2
 }
 
 func hasClass(p *problem, class uint8) bool {

@@ -84,7 +84,8 @@ func (s *Solver) solveVariants() float64 {
 	spent := s.book.yearTax(s.book.realised[0], s.book.realised[1])
 	least := infinite
 	var winner variant
-	for k, v := range s.book.variants(&s.p) {
+	list, n := s.book.variants(&s.p)
+	for k, v := range list[:n] {
 		before := s.known()
 		s.book.enter(&s.p, v, spent)
 		if k > 0 {
