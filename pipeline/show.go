@@ -53,7 +53,11 @@ func ShowAccount(l Loaded, id portfolio.AccountID, identical map[market.Symbol]s
 		return shown, fmt.Errorf("account %s: %w", id, err)
 	}
 	shown.Lots = book.Holdings(id)
-	shown.Realized = book.Year(shown.Owner, day.Year())
+	rules, err := region.Load(h.Region)
+	if err != nil {
+		return shown, fmt.Errorf("account %s: %w", id, err)
+	}
+	shown.Realized = book.Year(shown.Owner, rules.TaxYear(day))
 	return shown, nil
 }
 

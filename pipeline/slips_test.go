@@ -103,6 +103,23 @@ func checkSums(r TaxReport) error {
 	if hasSlip && issued.Add(changed) != now {
 		return fmt.Errorf("issued %s and changes of %s are not the %s of the lines", issued, changed, now)
 	}
+	for _, p := range r.Properties {
+		now = now.Sub(p.Gain)
+		if p.Issued != nil {
+			changed = changed.Sub(p.Gain).Add(p.Issued.Gain)
+		}
+		if (p.Issued != nil) != (p.Amendment != "") || hasSlip != (p.Issue > 0) {
+			return fmt.Errorf("property %+v is marked by halves", p.OnSlip)
+		}
+	}
+	if len(r.Properties) > 0 && (!now.IsZero() || !changed.IsZero()) {
+		return fmt.Errorf("properties leave %s of the lines and %s of their changes", now, changed)
+	}
+	for _, u := range r.Units {
+		if hasSlip && (u.Issued == nil || u.Issued.Net() != issued) {
+			return fmt.Errorf("unit %v was issued with %+v, want %s", u.Owners, u.Issued, issued)
+		}
+	}
 	return nil
 }
 
