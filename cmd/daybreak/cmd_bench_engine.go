@@ -207,7 +207,7 @@ func (b *engineBench) engine(ctx context.Context, eachStep bool) (*engine.Engine
 	if err != nil {
 		return nil, err
 	}
-	if err := b.db.SetAlias(ctx, engine.Alias{Name: d.Name, Alias: engine.AliasLive, Definition: stored.Number, Params: []byte("{}"), Changed: now, Actor: "bench"}, ""); err != nil {
+	if err := b.db.SetAlias(ctx, engine.Alias{Name: d.Name, Alias: workflow.Live, Definition: stored.Number, Params: []byte("{}"), Changed: now, Actor: "bench"}, ""); err != nil {
 		return nil, err
 	}
 	if b.offsets, err = b.db.Assign(ctx, engineTopic, "bench", []int32{0, 1}); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"daybreak/pipeline"
 	"daybreak/pipeline/engine"
+	"daybreak/workflow"
 )
 
 // DefinitionByNumber implements engine.Definitions.
@@ -63,6 +64,28 @@ func (db *DB) Aliases(ctx context.Context) ([]engine.Alias, error) {
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[engine.Alias])
 }
 
+// Facts implements engine.Definitions.
+func (db *DB) Facts(ctx context.Context, households []string) (map[string]workflow.Facts, error) {
+	rows, err := db.pool.Query(ctx, query("EngineFacts"), households)
+	if err != nil {
+		return nil, fmt.Errorf("facts of %d households: %w", len(households), err)
+	}
+	facts := make(map[string]workflow.Facts, len(households))
+	var f workflow.Facts
+	_, err = pgx.ForEachRow(rows, []any{&f.Household, &f.Region, &f.Accounts, &f.Value}, func() error {
+		facts[f.Household] = f
+		return nil
+	})
+	return facts, err
+}
+
+// RoutingKey returns the routing key of a household, or ErrNotFound, wrapped.
+func (db *DB) RoutingKey(ctx context.Context, household string) (string, error) {
+	var key string
+	err := db.pool.QueryRow(ctx, query("EngineRoutingKey"), household).Scan(&key)
+	return key, notFound("household "+household, err)
+}
+
 // ApplyDefinition stores a version, which is there once whoever applies it again, and returns it
 // with its number. isNew says whether it was not there before.
 func (db *DB) ApplyDefinition(ctx context.Context, d engine.StoredDefinition) (stored engine.StoredDefinition, isNew bool, err error) {
@@ -85,11 +108,11 @@ func (db *DB) ApplyDefinition(ctx context.Context, d engine.StoredDefinition) (s
 // SetAlias makes an alias name a version; why is for the audit trail.
 func (db *DB) SetAlias(ctx context.Context, a engine.Alias, why string) error {
 	err := db.inTx(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, query("EngineSetAlias"), a.Name, a.Alias, a.Definition, a.Share, a.Cohort, a.Params, a.Changed, a.Actor); err != nil {
+		if _, err := tx.Exec(ctx, query("EngineSetAlias"), a.Name, a.Alias, a.Definition, a.ShareBP, a.Cohort, a.Params, a.Changed, a.Actor); err != nil {
 			return err
 		}
 		return writeAudit(ctx, tx, AuditEntry{At: a.Changed, Actor: a.Actor, Action: "workflow.alias", Subject: a.Name + "@" + a.Alias,
-			Detail: map[string]any{"definition": a.Definition, "share": a.Share, "cohort": a.Cohort, "params": string(a.Params), "why": why}})
+			Detail: map[string]any{"definition": a.Definition, "share_bp": a.ShareBP, "cohort": a.Cohort, "params": string(a.Params), "why": why}})
 	})
 	if err != nil {
 		return fmt.Errorf("alias %s of workflow %s: %w", a.Alias, a.Name, err)

@@ -161,7 +161,7 @@ func (r *rig) apply(text string) engine.StoredDefinition {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	err = r.db.SetAlias(r.t.Context(), engine.Alias{Name: d.Name, Alias: engine.AliasLive, Definition: stored.Number, Params: []byte("{}"),
+	err = r.db.SetAlias(r.t.Context(), engine.Alias{Name: d.Name, Alias: workflow.Live, Definition: stored.Number, Params: []byte("{}"),
 		Changed: r.clock.now(), Actor: "ana"}, "test")
 	if err != nil {
 		r.t.Fatal(err)

@@ -70,13 +70,17 @@ func (b *batch) loadStarts(ctx context.Context, records []pipeline.Record, reque
 	for _, id := range known {
 		isKnown[id] = true
 	}
+	facts, err := b.facts(ctx, requests)
+	if err != nil {
+		return err
+	}
 	for _, r := range records {
 		s := requests[string(r.Key)]
 		if isKnown[s.Instance] {
 			b.span.Duplicate++
 			continue
 		}
-		err := b.begin(ctx, r, s)
+		err := b.begin(ctx, s, facts[s.Household])
 		if errors.Is(err, errUnknownWorkflow) {
 			b.bury(r, "UNKNOWN_WORKFLOW", err)
 			continue
@@ -89,8 +93,22 @@ func (b *batch) loadStarts(ctx context.Context, records []pipeline.Record, reque
 	return nil
 }
 
+// facts returns what cohorts ask of the households of starts; nothing where no cohort asks.
+func (b *batch) facts(ctx context.Context, starts map[string]Start) (map[string]workflow.Facts, error) {
+	asks, err := b.engine.versions.hasCohorts(ctx, b.engine.Now())
+	if err != nil || !asks {
+		return nil, err
+	}
+	households := make([]string, 0, len(starts))
+	for _, s := range starts {
+		households = append(households, s.Household)
+	}
+	slices.Sort(households)
+	return b.engine.Store.Facts(ctx, slices.Compact(households))
+}
+
 // begin makes the flight of a start; one that an interrupted batch had begun goes on as it was.
-func (b *batch) begin(ctx context.Context, r pipeline.Record, s Start) error {
+func (b *batch) begin(ctx context.Context, s Start, facts workflow.Facts) error {
 	f := &flight{started: b.engine.Now().UTC().Truncate(time.Microsecond), day: s.Day}
 	var err error
 	if old := b.own.take(s.Instance, nil); old != nil && old.entries[0].Kind == EntryStarted {
@@ -99,7 +117,7 @@ func (b *batch) begin(ctx context.Context, r pipeline.Record, s Start) error {
 		f.params, s.Context, f.started = first.Params, first.Context, first.At
 		f.batches, f.recorded = slices.Compact(old.batches), old.entries[1:]
 	} else {
-		f.v, f.params, err = b.engine.versions.resolve(ctx, s, f.started)
+		f.v, f.params, err = b.engine.versions.resolve(ctx, s, facts, f.started)
 	}
 	if err != nil {
 		return err

@@ -20,19 +20,13 @@ type StoredDefinition struct {
 	Why     string    `json:"why,omitempty"`
 }
 
-// The aliases of a definition.
-const (
-	AliasLive   = "live"
-	AliasCanary = "canary"
-	AliasTest   = "test"
-)
-
 // Alias says which version of a definition new instances take, and with which parameters.
 type Alias struct {
 	Name       string    `json:"name"`
 	Alias      string    `json:"alias"`
-	Definition int       `json:"definition"` // number
-	Share      int       `json:"share"`      // percent of the households, of a canary
+	Definition int       `json:"-"`        // number
+	Version    string    `json:"version"`  // hash
+	ShareBP    int       `json:"share_bp"` // basis points of the households, of a canary
 	Cohort     string    `json:"cohort,omitempty"`
 	Params     []byte    `json:"-"` // JSON object
 	Changed    time.Time `json:"changed"`
@@ -140,6 +134,8 @@ type Hold struct {
 type Definitions interface {
 	DefinitionByNumber(ctx context.Context, number int) (StoredDefinition, error)
 	Aliases(ctx context.Context) ([]Alias, error)
+	// Facts returns what cohorts ask of households, by household; none for one that the book lacks.
+	Facts(ctx context.Context, households []string) (map[string]workflow.Facts, error)
 }
 
 // Store is what the engine reads and writes while it runs.

@@ -31,17 +31,16 @@ const versionsMax = 256
 type versions struct {
 	store    Definitions
 	registry Registry
-	cohort   func(text string) (func(household string) (bool, error), error)
 
 	mu       sync.Mutex
 	numbered map[int]*version
 	aliases  []Alias
+	routes   map[string]*workflow.Routes
 	read     time.Time
-	cohorts  map[string]func(household string) (bool, error)
 }
 
 func newVersions(store Definitions, registry Registry) *versions {
-	return &versions{store: store, registry: registry, numbered: map[int]*version{}, cohorts: map[string]func(string) (bool, error){}}
+	return &versions{store: store, registry: registry, numbered: map[int]*version{}}
 }
 
 // byNumber returns a definition, from memory where it was used before.
@@ -89,37 +88,32 @@ func compile(stored StoredDefinition, registry Registry) (*version, error) {
 // errUnknownWorkflow is returned where a start names no version: its record is a dead letter.
 var errUnknownWorkflow = errors.New("no such workflow")
 
-// resolve returns the version that a start takes and its parameters.
-func (s *versions) resolve(ctx context.Context, start Start, now time.Time) (*version, []byte, error) {
-	aliases, err := s.currentAliases(ctx, now)
+// resolve returns the version that a start takes and its parameters. Facts are those of its
+// household; where the book lacks it they name it alone.
+func (s *versions) resolve(ctx context.Context, start Start, facts workflow.Facts, now time.Time) (*version, []byte, error) {
+	aliases, routes, err := s.current(ctx, now)
 	if err != nil {
 		return nil, nil, err
 	}
 	name, wanted, isNamed := strings.Cut(start.Workflow, "@")
-	of := func(alias string) *Alias {
-		i := slices.IndexFunc(aliases, func(a Alias) bool { return a.Name == name && a.Alias == alias })
-		if i < 0 {
-			return nil
-		}
-		return &aliases[i]
-	}
 	if !isNamed {
-		wanted = AliasLive
-		if canary := of(AliasCanary); canary != nil {
-			takes, err := s.takes(*canary, start.Household)
-			if err != nil {
-				return nil, nil, err
-			}
-			if takes {
-				wanted = AliasCanary
-			}
+		route := routes[name]
+		if route == nil {
+			return nil, nil, fmt.Errorf("%w: %s has no live version", errUnknownWorkflow, name)
 		}
+		facts.Household = start.Household
+		chosen, _, ok := route.Pick(facts)
+		if !ok {
+			return nil, nil, fmt.Errorf("%w: %s has no live version", errUnknownWorkflow, name)
+		}
+		wanted = chosen.Name
 	}
-	if a := of(wanted); a != nil {
-		v, err := s.byNumber(ctx, a.Definition)
-		return v, a.Params, err
+	i := slices.IndexFunc(aliases, func(a Alias) bool { return a.Name == name && a.Alias == wanted })
+	if i < 0 {
+		return s.byHash(ctx, name, wanted)
 	}
-	return s.byHash(ctx, name, wanted)
+	v, err := s.byNumber(ctx, aliases[i].Definition)
+	return v, aliases[i].Params, err
 }
 
 // byHash finds a version by the first digits of its hash; it runs with the definition's defaults.
@@ -127,7 +121,7 @@ func (s *versions) byHash(ctx context.Context, name, prefix string) (*version, [
 	finder, ok := s.store.(interface {
 		DefinitionMatching(ctx context.Context, name, prefix string) (StoredDefinition, error)
 	})
-	if !ok || prefix == "" || slices.Contains([]string{AliasLive, AliasCanary, AliasTest}, prefix) {
+	if !ok || prefix == "" {
 		return nil, nil, fmt.Errorf("%w: %s has no alias %q", errUnknownWorkflow, name, prefix)
 	}
 	stored, err := finder.DefinitionMatching(ctx, name, prefix)
@@ -138,41 +132,47 @@ func (s *versions) byHash(ctx context.Context, name, prefix string) (*version, [
 		return nil, nil, err
 	}
 	v, err := s.byNumber(ctx, stored.Number)
-	return v, nil, err
+	return v, []byte("{}"), err
 }
 
-func (s *versions) currentAliases(ctx context.Context, now time.Time) ([]Alias, error) {
+// current returns the aliases and their routes by workflow, read again where they are old.
+func (s *versions) current(ctx context.Context, now time.Time) ([]Alias, map[string]*workflow.Routes, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.aliases != nil && now.Sub(s.read) < aliasesFor && now.Sub(s.read) >= 0 {
-		return s.aliases, nil
+	if age := now.Sub(s.read); s.routes != nil && age >= 0 && age < aliasesFor {
+		return s.aliases, s.routes, nil
 	}
 	aliases, err := s.store.Aliases(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	s.aliases, s.read = aliases, now
-	return aliases, nil
+	routes, err := Routes(aliases)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.aliases, s.routes, s.read = aliases, routes, now
+	return aliases, routes, nil
 }
 
-// takes reports whether a canary takes a household: one of its share, which is fixed by the
-// workflow and the household, or one that its cohort names.
-func (s *versions) takes(a Alias, household string) (bool, error) {
-	if pipeline.Partition(a.Name+"/"+household, 100) < int32(a.Share) {
-		return true, nil
+// Routes returns the routes of all workflows by name.
+func Routes(aliases []Alias) (map[string]*workflow.Routes, error) {
+	byName := map[string][]workflow.Alias{}
+	for _, a := range aliases {
+		byName[a.Name] = append(byName[a.Name], workflow.Alias{Name: a.Alias, Version: a.Version, ShareBP: a.ShareBP, Cohort: a.Cohort, Params: a.Params})
 	}
-	if a.Cohort == "" || s.cohort == nil {
-		return false, nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	matches, ok := s.cohorts[a.Cohort]
-	if !ok {
-		var err error
-		if matches, err = s.cohort(a.Cohort); err != nil {
-			return false, fmt.Errorf("cohort of %s@%s: %w", a.Name, a.Alias, err)
+	routes := make(map[string]*workflow.Routes, len(byName))
+	for name, all := range byName {
+		r, err := workflow.NewRoutes(name, all)
+		if err != nil {
+			return nil, err
 		}
-		s.cohorts[a.Cohort] = matches
+		routes[name] = r
 	}
-	return matches(household)
+	return routes, nil
+}
+
+// hasCohorts reports whether any alias asks for more than the id of a household.
+func (s *versions) hasCohorts(ctx context.Context, now time.Time) (bool, error) {
+	aliases, _, err := s.current(ctx, now)
+	return slices.ContainsFunc(aliases, func(a Alias) bool { return a.Cohort != "" }), err
 }

@@ -13,13 +13,13 @@ CREATE TABLE workflow_definition (
 );
 CREATE INDEX workflow_definition_name ON workflow_definition (name, number);
 
--- Which version of a definition new instances take. Canary has a share of the households, in percent,
--- and those that its cohort names; live has all others; test only who asks for it.
+-- Which version of a definition new instances take. Canary has a share of the households, in basis
+-- points, and those that its cohort names; live has all others; test only who asks for it.
 CREATE TABLE workflow_alias (
     name       text NOT NULL,
     alias      text NOT NULL CHECK (alias IN ('live', 'canary', 'test')),
     definition integer NOT NULL REFERENCES workflow_definition (number),
-    share      integer NOT NULL DEFAULT 0 CHECK (share BETWEEN 0 AND 100),
+    share_bp   integer NOT NULL DEFAULT 0 CHECK (share_bp BETWEEN 0 AND 10000),
     cohort     text NOT NULL DEFAULT '',
     params     json NOT NULL DEFAULT '{}',
     changed    timestamptz NOT NULL,

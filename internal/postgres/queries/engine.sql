@@ -30,16 +30,30 @@ FROM workflow_definition
 WHERE hash = $1;
 
 -- name: EngineAliases
-SELECT name, alias, definition, share, cohort, params::text::bytea, changed, actor
-FROM workflow_alias
-ORDER BY name, alias;
+SELECT a.name, a.alias, a.definition, d.hash, a.share_bp, a.cohort, a.params::text::bytea, a.changed, a.actor
+FROM workflow_alias a
+JOIN workflow_definition d ON d.number = a.definition
+ORDER BY a.name, a.alias;
+
+-- name: EngineFacts
+-- What cohorts ask of households; their value is that of the last decision of each account.
+SELECT h.id, h.region, count(a.id)::integer, coalesce(sum(v.value), 0)
+FROM household h
+LEFT JOIN account a ON a.household = h.id
+LEFT JOIN LATERAL (SELECT d.value FROM account_decision d WHERE d.account = a.id ORDER BY d.run DESC LIMIT 1) v ON true
+WHERE h.id = ANY ($1::text[])
+GROUP BY h.id, h.region
+ORDER BY h.id;
+
+-- name: EngineRoutingKey
+SELECT routing_key FROM household WHERE id = $1;
 
 -- name: EngineSetAlias
-INSERT INTO workflow_alias (name, alias, definition, share, cohort, params, changed, actor)
+INSERT INTO workflow_alias (name, alias, definition, share_bp, cohort, params, changed, actor)
 VALUES ($1, $2, $3, $4, $5, convert_from($6::bytea, 'UTF8')::json, $7, $8)
 ON CONFLICT (name, alias) DO UPDATE
 SET definition = excluded.definition,
-    share = excluded.share,
+    share_bp = excluded.share_bp,
     cohort = excluded.cohort,
     params = excluded.params,
     changed = excluded.changed,
