@@ -117,10 +117,11 @@ func filled(household int, side portfolio.Side, id, shares, price string) fills.
 	return e
 }
 
-// stream feeds records of partition 0 to a handler as its owner would.
+// stream feeds records of partition 0 of a topic to a handler as its owner would.
 type stream struct {
 	t       testing.TB
 	db      *postgres.DB
+	topic   string
 	handler pipeline.Handler
 	at      pipeline.Position
 }
@@ -128,14 +129,14 @@ type stream struct {
 func newStream(t testing.TB, db *postgres.DB) *stream {
 	t.Helper()
 	clock := func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
-	s := &stream{t: t, db: db, handler: pipeline.NewFills(db, jsonCodec{}, clock, slog.New(slog.DiscardHandler))}
+	s := &stream{t: t, db: db, topic: pipeline.TopicFills, handler: pipeline.NewFills(db, jsonCodec{}, clock, slog.New(slog.DiscardHandler))}
 	s.assign()
 	return s
 }
 
 func (s *stream) assign() {
 	s.t.Helper()
-	at, err := s.db.Assign(s.t.Context(), pipeline.TopicFills, "topic", []int32{0})
+	at, err := s.db.Assign(s.t.Context(), s.topic, "topic", []int32{0})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -147,6 +148,15 @@ func records(values [][]byte) []pipeline.Record {
 	all := make([]pipeline.Record, len(values))
 	for i, v := range values {
 		all[i] = pipeline.Record{Topic: pipeline.TopicFills, Offset: int64(i), Value: v, Time: session.Time()}
+	}
+	return all
+}
+
+// records numbers values as the records of the stream's partition.
+func (s *stream) records(values [][]byte) []pipeline.Record {
+	all := records(values)
+	for i := range all {
+		all[i].Topic = s.topic
 	}
 	return all
 }
@@ -164,7 +174,7 @@ func (s *stream) feed(all []pipeline.Record, size int) {
 }
 
 func (s *stream) batch(part []pipeline.Record) pipeline.Batch {
-	return pipeline.Batch{Topic: pipeline.TopicFills, Records: part, Spans: []pipeline.Span{{
+	return pipeline.Batch{Topic: s.topic, Records: part, Spans: []pipeline.Span{{
 		First: s.at.Next, Next: s.at.Next + int64(len(part)), Epoch: s.at.Epoch, LastRecord: session.Time(),
 	}}}
 }
@@ -181,11 +191,12 @@ func encode(t testing.TB, all ...fills.Execution) [][]byte {
 	return values
 }
 
-// bookText returns all of the book as text, without the instants at which it learned something.
-func bookText(t testing.TB, pool *pgxpool.Pool) string {
+// bookText returns all of the book as text, without the instants at which it learned something, and
+// what more queries say.
+func bookText(t testing.TB, pool *pgxpool.Pool, more ...string) string {
 	t.Helper()
 	var b strings.Builder
-	for _, q := range []string{
+	for _, q := range append([]string{
 		`SELECT id, book_version FROM household ORDER BY 1`,
 		`SELECT id, state, order_qty, cum_qty, leaves_qty, lots_left FROM trade_order ORDER BY 1`,
 		`SELECT account, symbol, shares FROM position ORDER BY 1, 2`,
@@ -199,7 +210,7 @@ func bookText(t testing.TB, pool *pgxpool.Pool) string {
 		`SELECT account, code, subject, detail, closed IS NULL FROM book_exception ORDER BY 1, 2, 3, id`,
 		`SELECT source_offset, reason, detail, convert_from(value, 'UTF8') FROM dead_letter ORDER BY 1`,
 		`SELECT partition, next_offset, applied, duplicate, held, dead FROM stream_offset ORDER BY 1`,
-	} {
+	}, more...) {
 		rows, err := pool.Query(t.Context(), q)
 		if err != nil {
 			t.Fatal(err)

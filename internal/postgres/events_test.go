@@ -1,0 +1,177 @@
+package postgres_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"daybreak/fills"
+	"daybreak/internal/postgres"
+	"daybreak/internal/postgres/pgtest"
+	"daybreak/market"
+	"daybreak/pipeline"
+	"daybreak/portfolio"
+)
+
+// jsonEvents is an EventCodec whose bytes a test can read.
+type jsonEvents struct{}
+
+func (jsonEvents) Decode(value []byte) (pipeline.EventMessage, error) {
+	var m pipeline.EventMessage
+	if err := json.Unmarshal(value, &m); err != nil || m.Event == nil && m.Rate == nil && m.Action == nil {
+		return m, &pipeline.BadRecord{Reason: "BAD_AVRO", Detail: fmt.Sprint(err)}
+	}
+	return m, nil
+}
+
+func newEventStream(t testing.TB, db *postgres.DB) *stream {
+	t.Helper()
+	clock := func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
+	s := &stream{t: t, db: db, topic: pipeline.TopicEvents, handler: pipeline.NewEvents(db, jsonEvents{}, clock, slog.New(slog.DiscardHandler))}
+	s.assign()
+	return s
+}
+
+func happened(household int, id string, kind fills.EventKind, edit func(e *fills.Event)) pipeline.EventMessage {
+	e := fills.Event{Source: "test", ID: id, Kind: kind, Household: portfolio.HouseholdID(fmt.Sprintf("H%05d", household)),
+		Account: portfolio.AccountID(fmt.Sprintf("A%05d", household)), Currency: "CAD", Effective: session}
+	edit(&e)
+	return pipeline.EventMessage{Event: &e}
+}
+
+func amount(text string) func(e *fills.Event) { return func(e *fills.Event) { e.Amount = dec(text) } }
+
+// events is a stream with every kind of event in it, and with records that are dead letters.
+func manyEvents(t testing.TB) [][]byte {
+	t.Helper()
+	reverses := func(id string) func(e *fills.Event) {
+		return func(e *fills.Event) { e.Reverses, e.Currency = id, "" }
+	}
+	shares := func(symbol, n, cost string) func(e *fills.Event) {
+		return func(e *fills.Event) { e.Symbol, e.Shares, e.Amount = market.Symbol(symbol), dec(n), dec(cost) }
+	}
+	var values [][]byte
+	for _, m := range []pipeline.EventMessage{
+		happened(1, "D1", fills.EventDeposit, amount("100.01")), happened(0, "W1", fills.EventWithdrawal, amount("7.50")),
+		happened(1, "D1", fills.EventDeposit, amount("100.01")), happened(1, "D1", fills.EventDeposit, amount("100.02")),
+		happened(1, "F1", fills.EventFee, amount("3.00")), happened(9, "D9", fills.EventDeposit, amount("1.00")),
+		happened(1, "P1", fills.EventDrip, shares("AAA", "2.5", "25.00")), happened(0, "P2", fills.EventDrip, shares("AAA", "1", "10.00")),
+		happened(1, "X1", fills.EventReversal, reverses("P1")), happened(1, "X2", fills.EventReversal, reverses("P1")),
+		happened(2, "X3", fills.EventReversal, reverses("P9")),
+		happened(2, "T1", fills.EventTransfer, shares("AAA", "120", "0")),
+		{Rate: &pipeline.RateFact{Source: "test", ID: "R1", Base: "EUR", Quote: "CAD", Day: session, Rate: dec("1.5")}},
+		{Rate: &pipeline.RateFact{Source: "test", ID: "R2", Base: "EUR", Quote: "CAD", Day: session, Rate: dec("1.6")}},
+		{Rate: &pipeline.RateFact{Source: "test", ID: "R1", Base: "EUR", Quote: "CAD", Day: session, Rate: dec("1.5")}},
+		{Action: &fills.Action{Source: "test", ID: "S1", Kind: fills.EventSplit, Symbol: "AAA", ExDate: session + 1, New: 3, Old: 2}},
+		{Action: &fills.Action{Source: "test", ID: "S1", Kind: fills.EventSplit, Symbol: "AAA", ExDate: session + 1, New: 2, Old: 1}},
+		happened(1, "BAD", fills.EventDeposit, amount("0")),
+	} {
+		value, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values = append(values, value)
+	}
+	return append(values, []byte("no json"))
+}
+
+func eventBookText(t testing.TB, pool *pgxpool.Pool) string {
+	t.Helper()
+	return bookText(t, pool,
+		`SELECT household, version, key, kind, account, symbol, effective, body, reversed, source_offset FROM book_event ORDER BY 1, 2`,
+		`SELECT key, symbol, kind, ex_date, due, body, next_household, holders, applied IS NULL FROM corporate_action ORDER BY 1`,
+		`SELECT base, quote, day, rate, source FROM fx_rate ORDER BY 1, 2, 3`)
+}
+
+func TestEventsAnyBatchingIsTheSameBook(t *testing.T) {
+	t.Parallel()
+	want := ""
+	for _, size := range []int{1, 3, 100} {
+		pool := pgtest.Schema(t)
+		seedBook(t, pool, 4)
+		s := newEventStream(t, postgres.New(pool))
+		s.feed(s.records(manyEvents(t)), size)
+		got := eventBookText(t, pool)
+		if want == "" {
+			want = got
+		}
+		if got != want {
+			t.Errorf("batches of %d left another book than batches of 1:\n%s\nwant\n%s", size, got, want)
+		}
+	}
+	for _, part := range []string{`"CONFLICT"`, `"UNKNOWN_ACCOUNT"`, `"ALREADY_REVERSED"`, `"UNKNOWN_EVENT"`, `"BAD_TERMS"`, `"BAD_AVRO"`, `"SHORT_POSITION"`,
+		`["EUR","CAD","2020-03-16T00:00:00Z",1.6`, `"action|test|S1","AAA","split"`} {
+		if !strings.Contains(want, part) {
+			t.Errorf("the book lacks %s:\n%s", part, want)
+		}
+	}
+}
+
+func TestEventsDeliveredTwiceChangeNothing(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Schema(t)
+	seedBook(t, pool, 4)
+	s := newEventStream(t, postgres.New(pool))
+	values := manyEvents(t)
+	s.feed(s.records(values), 5)
+	before := eventBookText(t, pool)
+	s.feed(s.records(append(values, values...)), 4)
+	after := eventBookText(t, pool)
+	cut := func(book string) string {
+		first, rest, _ := strings.Cut(book, "-- SELECT source_offset")
+		_, last, _ := strings.Cut(rest, "-- SELECT household, version, key, kind")
+		return first + last
+	}
+	if cut(before) != cut(after) {
+		t.Errorf("records twice left\n%s\nwant\n%s", cut(after), cut(before))
+	}
+}
+
+func TestEventsAreFenced(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Schema(t)
+	seedBook(t, pool, 2)
+	zombie := newEventStream(t, postgres.New(pool))
+	newEventStream(t, postgres.New(pool))
+	before := eventBookText(t, pool)
+	all := zombie.records(manyEvents(t))
+	if err := zombie.handler.Handle(t.Context(), zombie.batch(all)); !errors.Is(err, pipeline.ErrFenced) {
+		t.Errorf("Handle under an old epoch = %v, want ErrFenced", err)
+	}
+	if after := eventBookText(t, pool); after != before {
+		t.Errorf("a fenced batch left\n%s\nwant\n%s", after, before)
+	}
+}
+
+func TestRehearsalLeavesNothing(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Schema(t)
+	seedBook(t, pool, 4)
+	db := postgres.New(pool)
+	before := eventBookText(t, pool)
+	s := newEventStream(t, db)
+	verdicts, err := s.handler.(*pipeline.Events).Rehearse(t.Context(), s.records(manyEvents(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	outcomes := map[string]int{}
+	for _, v := range verdicts {
+		outcomes[v.Outcome]++
+	}
+	want := map[string]int{"APPLIED": 10, "DUPLICATE": 2, "CONFLICT": 2, "UNKNOWN_ACCOUNT": 1, "ALREADY_REVERSED": 1, "UNKNOWN_EVENT": 1, "BAD_TERMS": 1, "BAD_AVRO": 1}
+	for outcome, n := range want {
+		if outcomes[outcome] != n {
+			t.Errorf("Rehearse = %d %s, want %d; all: %v", outcomes[outcome], outcome, n, outcomes)
+		}
+	}
+	cut := func(book string) string { return book[:strings.Index(book, "-- SELECT partition, next_offset")] }
+	if after := eventBookText(t, pool); cut(after) != cut(before) {
+		t.Errorf("a rehearsal left\n%s\nwant\n%s", after, before)
+	}
+}
