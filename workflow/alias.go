@@ -71,13 +71,12 @@ type Routes struct {
 
 type route struct {
 	Alias
-	cohort *cel.Program
+	cohort *Cohort
 }
 
 // cohortOptions declare the fields of Facts.
 func cohortOptions() []cel.EnvOption {
-	return append(decimalOptions(),
-		cel.CustomTypeAdapter(valueAdapter),
+	return append(Decimals(),
 		cel.ParserExpressionSizeLimit(textMax),
 		cel.ParserRecursionLimit(nestingMax),
 		cel.ParserErrorRecoveryLimit(1),
@@ -86,7 +85,7 @@ func cohortOptions() []cel.EnvOption {
 		cel.Variable("household", cel.StringType),
 		cel.Variable("region", cel.StringType),
 		cel.Variable("accounts", cel.IntType),
-		cel.Variable("value", decimalType),
+		cel.Variable("value", DecimalType),
 	)
 }
 
@@ -129,21 +128,24 @@ func (a Alias) compile() (route, error) {
 	case a.Cohort == "":
 		return one, nil
 	}
-	program, err := compileCohort(a.Cohort)
-	if err != nil {
+	var err error
+	if one.cohort, err = NewCohort(a.Cohort); err != nil {
 		return one, fmt.Errorf("cohort %q: %w: %w", a.Cohort, err, ErrAlias)
 	}
-	one.cohort = &program
 	return one, nil
 }
 
-func compileCohort(text string) (program cel.Program, err error) {
+// Cohort is an expression that says which households are in. It is safe for concurrent use.
+type Cohort struct{ program cel.Program }
+
+// NewCohort returns the cohort of an expression over household, region, accounts and value.
+func NewCohort(text string) (c *Cohort, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			program, err = nil, fmt.Errorf("it cannot be planned: %v", cause)
+			c, err = nil, fmt.Errorf("it cannot be planned: %v", cause)
 		}
 	}()
-	if err := checkLexical(text); err != nil {
+	if err := CheckText(text); err != nil {
 		return nil, err
 	}
 	env, err := cel.NewEnv(cohortOptions()...)
@@ -152,28 +154,31 @@ func compileCohort(text string) (program cel.Program, err error) {
 	}
 	checked, issues := env.Compile(text)
 	if issues.Err() != nil {
-		return nil, errors.New(strings.Join(strings.Fields(issues.Errors()[0].Message), " "))
+		return nil, firstFault(issues)
 	}
 	if checked.OutputType() != cel.BoolType {
 		return nil, fmt.Errorf("it gives a %s, not true or false", checked.OutputType())
 	}
-	return env.Program(checked, cel.CostLimit(costMax))
+	program, err := env.Program(checked, cel.CostLimit(costMax))
+	return &Cohort{program}, err
+}
+
+// Has reports whether a household is in. One on which the expression fails is not.
+func (c *Cohort) Has(f Facts) bool {
+	out, _, err := c.program.Eval(map[string]any{"household": f.Household, "region": f.Region, "accounts": f.Accounts, "value": f.Value})
+	return err == nil && out == types.True
 }
 
 // Bucket returns the number from 0 to 9,999 that a household has in a workflow: those below an
 // alias's share are in it. Workflows shuffle households each in their own way.
 func Bucket(workflow, household string) int { return int(hashOf(workflow, household) % shareMax) }
 
-// takes reports whether a route is for a household. A cohort that fails on it is not.
+// takes reports whether a route is for a household.
 func (r *route) takes(workflow string, f Facts) bool {
 	if r.Name == Live || Bucket(workflow, f.Household) < r.ShareBP {
 		return true
 	}
-	if r.cohort == nil {
-		return false
-	}
-	out, _, err := (*r.cohort).Eval(map[string]any{"household": f.Household, "region": f.Region, "accounts": f.Accounts, "value": f.Value})
-	return err == nil && out == types.True
+	return r.cohort != nil && r.cohort.Has(f)
 }
 
 // Pick returns the alias whose version plans a household: canary where it is for it, else live; and

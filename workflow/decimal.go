@@ -26,27 +26,28 @@ var (
 	_ traits.Negater    = decimal{}
 )
 
-// decimalType is the type of exact numbers in expressions.
-var decimalType = cel.ObjectType("decimal",
+// DecimalType is the type of exact numbers in expressions, money.Dec.
+var DecimalType = cel.ObjectType("decimal",
 	traits.ComparerType|traits.AdderType|traits.SubtractorType|traits.MultiplierType|traits.DividerType|traits.NegatorType)
 
-// decimalOptions declare dec, string, money.round and the operators of decimals. The operators dispatch by
-// what their left side can do.
-func decimalOptions() []cel.EnvOption {
+// Decimals declares dec, string, money.round and the operators of decimals, which dispatch by what
+// their left side can do, and reads money.Dec as a decimal. Filters of orders share it.
+func Decimals() []cel.EnvOption {
 	options := []cel.EnvOption{
+		cel.CustomTypeAdapter(valueAdapter),
 		cel.Function("dec",
-			cel.Overload("dec_string", []*cel.Type{cel.StringType}, decimalType, cel.UnaryBinding(parseDecimal)),
-			cel.Overload("dec_int", []*cel.Type{cel.IntType}, decimalType, cel.UnaryBinding(parseDecimal))),
-		cel.Function("string", cel.Overload("decimal_to_string", []*cel.Type{decimalType}, cel.StringType,
+			cel.Overload("dec_string", []*cel.Type{cel.StringType}, DecimalType, cel.UnaryBinding(parseDecimal)),
+			cel.Overload("dec_int", []*cel.Type{cel.IntType}, DecimalType, cel.UnaryBinding(parseDecimal))),
+		cel.Function("string", cel.Overload("decimal_to_string", []*cel.Type{DecimalType}, cel.StringType,
 			cel.UnaryBinding(func(v ref.Val) ref.Val { return v.ConvertToType(types.StringType) }))),
-		cel.Function("money.round", cel.Overload("money_round", []*cel.Type{decimalType, cel.IntType}, decimalType, cel.BinaryBinding(roundDecimal))),
-		cel.Function(operators.Negate, cel.Overload("negate_decimal", []*cel.Type{decimalType}, decimalType)),
+		cel.Function("money.round", cel.Overload("money_round", []*cel.Type{DecimalType, cel.IntType}, DecimalType, cel.BinaryBinding(roundDecimal))),
+		cel.Function(operators.Negate, cel.Overload("negate_decimal", []*cel.Type{DecimalType}, DecimalType)),
 	}
 	for _, op := range []string{operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals} {
-		options = append(options, cel.Function(op, cel.Overload("decimal"+op+"decimal", []*cel.Type{decimalType, decimalType}, cel.BoolType)))
+		options = append(options, cel.Function(op, cel.Overload("decimal"+op+"decimal", []*cel.Type{DecimalType, DecimalType}, cel.BoolType)))
 	}
 	for _, op := range []string{operators.Add, operators.Subtract, operators.Multiply, operators.Divide} {
-		options = append(options, cel.Function(op, cel.Overload("decimal"+op+"decimal", []*cel.Type{decimalType, decimalType}, decimalType)))
+		options = append(options, cel.Function(op, cel.Overload("decimal"+op+"decimal", []*cel.Type{DecimalType, DecimalType}, DecimalType)))
 	}
 	return options
 }
@@ -129,7 +130,7 @@ func (d decimal) ConvertToType(t ref.Type) ref.Val {
 	case types.StringType:
 		return types.String(money.Dec(d).String())
 	case types.TypeType:
-		return decimalType
+		return DecimalType
 	}
 	return types.NewErr("decimal is no %s", t.TypeName())
 }
@@ -141,7 +142,7 @@ func (d decimal) Equal(other ref.Val) ref.Val {
 }
 
 // Type implements ref.Val.
-func (d decimal) Type() ref.Type { return decimalType }
+func (d decimal) Type() ref.Type { return DecimalType }
 
 // Value implements ref.Val.
 func (d decimal) Value() any { return money.Dec(d) }

@@ -100,10 +100,9 @@ func commonVariables() []cel.EnvOption {
 
 // baseEnv is what all environments have in common. It is made once, as it takes a millisecond.
 var baseEnv = sync.OnceValues(func() (*cel.Env, error) {
-	options := append(decimalOptions(), functionOptions()...)
+	options := append(Decimals(), functionOptions()...)
 	options = append(options, commonVariables()...)
 	return cel.NewEnv(append(options,
-		cel.CustomTypeAdapter(valueAdapter),
 		cel.ParserExpressionSizeLimit(textMax),
 		cel.ParserRecursionLimit(nestingMax),
 		cel.ParserErrorRecoveryLimit(1),
@@ -250,7 +249,7 @@ func (s *scope) compile(text string) (e *Expression, err error) {
 	if len(text) > textMax {
 		return nil, fault(CheckTypes, fmt.Sprintf("the expression has %d characters", len(text)), fmt.Sprintf("write at most %d", textMax))
 	}
-	if err := checkLexical(text); err != nil {
+	if err := CheckText(text); err != nil {
 		return nil, err
 	}
 	checked, issues := s.env.Compile(text)

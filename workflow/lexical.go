@@ -9,10 +9,10 @@ import (
 // bracketsMax is how deep the brackets of an expression nest.
 const bracketsMax = 24
 
-// checkLexical refuses a text that cannot be an expression, by an *expressionFault: characters that
-// CEL does not have, texts and brackets that are not closed. CEL's own parser would say so too, but
-// its recovery from such faults can take a second for thirty characters.
-func checkLexical(text string) error {
+// CheckText refuses a text that cannot be an expression: characters that CEL does not have, texts and
+// brackets that are not closed. CEL's own parser would say so too, but its recovery from such faults
+// can take a second for thirty characters. Whoever compiles what people write asks it first.
+func CheckText(text string) error {
 	if !utf8.ValidString(text) {
 		return lexicalFault(0, "the expression is not UTF-8", "write it as UTF-8")
 	}

@@ -226,7 +226,7 @@ func (t *Type) cel() *cel.Type {
 	case Boolean:
 		return cel.BoolType
 	case Decimal:
-		return decimalType
+		return DecimalType
 	case Time:
 		return cel.TimestampType
 	case List:

@@ -5,16 +5,11 @@ package filter
 import (
 	"errors"
 	"fmt"
-	"reflect"
 	"strings"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common/operators"
-	"cel.dev/cel-go/common/types"
-	"cel.dev/cel-go/common/types/ref"
-	"cel.dev/cel-go/common/types/traits"
 
-	"daybreak/money"
+	"daybreak/workflow"
 )
 
 // ErrFilter is wrapped where a text is no filter over its fields. Commands exit with 2 on it.
@@ -50,14 +45,14 @@ type Filter struct {
 	program cel.Program
 }
 
-// decimalType is the type of exact numbers in expressions.
-var decimalType = cel.ObjectType("decimal", traits.ComparerType)
-
 // Compile returns the filter of a text over fields. A text that does not parse, names an unknown
 // field, compares unlike types, or gives anything but true or false is ErrFilter, with the fields.
 func Compile(text string, fields []Field) (*Filter, error) {
 	if len(text) > textMax {
 		return nil, fmt.Errorf("%w: %d characters, at most %d", ErrFilter, len(text), textMax)
+	}
+	if err := workflow.CheckText(text); err != nil {
+		return nil, fmt.Errorf("%w: %w; the fields are %s", ErrFilter, err, describe(fields))
 	}
 	env, err := environment(fields)
 	if err != nil {
@@ -92,14 +87,7 @@ func (f *Filter) Match(row map[string]any) (bool, error) {
 }
 
 func environment(fields []Field) (*cel.Env, error) {
-	options := []cel.EnvOption{
-		cel.CustomTypeAdapter(adapter{types.DefaultTypeAdapter}),
-		cel.Function("dec", cel.Overload("dec_string", []*cel.Type{cel.StringType}, decimalType, cel.UnaryBinding(parseDecimal))),
-	}
-	for _, op := range []string{operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals} {
-		id := "decimal" + op + "decimal"
-		options = append(options, cel.Function(op, cel.Overload(id, []*cel.Type{decimalType, decimalType}, cel.BoolType)))
-	}
+	options := workflow.Decimals()
 	for _, f := range fields {
 		options = append(options, cel.Variable(f.Name, f.Type.cel()))
 	}
@@ -111,7 +99,7 @@ func (t Type) cel() *cel.Type {
 	case Number:
 		return cel.IntType
 	case Decimal:
-		return decimalType
+		return workflow.DecimalType
 	case Bool:
 		return cel.BoolType
 	}
@@ -148,75 +136,4 @@ func describe(fields []Field) string {
 		names[i] = fmt.Sprintf("%s (%s)", f.Name, f.Type)
 	}
 	return strings.Join(names, ", ")
-}
-
-// decimal is money.Dec as CEL sees it.
-type decimal money.Dec
-
-var (
-	_ ref.Val         = decimal{}
-	_ traits.Comparer = decimal{}
-)
-
-func parseDecimal(text ref.Val) ref.Val {
-	s, ok := text.Value().(string)
-	if !ok {
-		return types.MaybeNoSuchOverloadErr(text)
-	}
-	d, err := money.Parse(s)
-	if err != nil {
-		return types.NewErr("dec: %v", err)
-	}
-	return decimal(d)
-}
-
-// Compare implements traits.Comparer.
-func (d decimal) Compare(other ref.Val) ref.Val {
-	o, ok := other.(decimal)
-	if !ok {
-		return types.MaybeNoSuchOverloadErr(other)
-	}
-	return types.Int(money.Dec(d).Cmp(money.Dec(o)))
-}
-
-// ConvertToNative implements ref.Val.
-func (d decimal) ConvertToNative(t reflect.Type) (any, error) {
-	if t == reflect.TypeFor[money.Dec]() {
-		return money.Dec(d), nil
-	}
-	return nil, fmt.Errorf("decimal is no %v", t)
-}
-
-// ConvertToType implements ref.Val.
-func (d decimal) ConvertToType(t ref.Type) ref.Val {
-	switch t {
-	case types.StringType:
-		return types.String(money.Dec(d).String())
-	case types.TypeType:
-		return decimalType
-	}
-	return types.NewErr("decimal is no %s", t.TypeName())
-}
-
-// Equal implements ref.Val.
-func (d decimal) Equal(other ref.Val) ref.Val {
-	o, ok := other.(decimal)
-	return types.Bool(ok && d == o)
-}
-
-// Type implements ref.Val.
-func (d decimal) Type() ref.Type { return decimalType }
-
-// Value implements ref.Val.
-func (d decimal) Value() any { return money.Dec(d) }
-
-// adapter turns values of rows into values of CEL.
-type adapter struct{ types.Adapter }
-
-// NativeToValue implements types.Adapter.
-func (a adapter) NativeToValue(value any) ref.Val {
-	if d, ok := value.(money.Dec); ok {
-		return decimal(d)
-	}
-	return a.Adapter.NativeToValue(value)
 }
