@@ -38,6 +38,8 @@ func TestRules(t *testing.T) {
 		{"the ledger knows no tax", "ledger/a.go", `import _ "daybreak/region"`, "layers"},
 		{"the core knows no use case", "fills/a.go", `import _ "daybreak/pipeline"`, "layers"},
 		{"the core knows no technology", "tlh/a.go", `import _ "daybreak/internal/postgres"`, "layers"},
+		{"a definition of a workflow knows money", "workflow/a.go", `import _ "daybreak/money"`, ""},
+		{"but no market", "workflow/a.go", `import _ "daybreak/market"`, "layers"},
 		{"a use case knows the core", "pipeline/a.go", `import _ "daybreak/fills"`, ""},
 		{"a use case knows no technology", "pipeline/a.go", `import _ "daybreak/internal/kafka"`, "layers"},
 		{"a technology implements use cases", "internal/kafka/a.go", `import _ "daybreak/pipeline"`, ""},
