@@ -483,4 +483,4 @@ func (c *Cause) Text() string {
 	return fmt.Sprintf("%s (%s)", c.Event, c.What)
 }
 
-func orUnknown(id string) string { return cmp.Or(id, "an unknown execution") }
+func orUnknown(id string) string { return cmp.Or(id, "an unknown fact") }

@@ -11,15 +11,17 @@ SELECT count(*) FROM household;
 -- What came after the households, in order of arrival, with the days on which the book took it and
 -- what took it back. A sample installation's stamps are the machine's: they are moved to its own clock.
 SELECT t.household, t.body, t.version,
-       coalesce((came.known + shift.by) AT TIME ZONE 'UTC', t.effective)::date AS known,
+       coalesce((coalesce(came.known, c.known) + shift.by) AT TIME ZONE 'UTC', t.effective)::date AS known,
        coalesce(t.withdrawn, 0) AS withdrawn,
-       coalesce(x.key, '') AS withdrawn_by,
-       coalesce((went.known + shift.by) AT TIME ZONE 'UTC', t.effective)::date AS withdrawn_known
+       coalesce(x.key, w.key, '') AS withdrawn_by,
+       coalesce((coalesce(went.known, w.known) + shift.by) AT TIME ZONE 'UTC', t.effective)::date AS withdrawn_known
 FROM tax_event t
 CROSS JOIN (SELECT coalesce((SELECT shown - real FROM sample_clock), interval '0') AS by) AS shift
 LEFT JOIN LATERAL (SELECT min(j.known) AS known FROM journal j WHERE j.household = t.household AND j.version = t.version) AS came ON true
 LEFT JOIN LATERAL (SELECT min(j.known) AS known FROM journal j WHERE j.household = t.household AND j.version = t.withdrawn) AS went ON true
 LEFT JOIN execution x ON x.household = t.household AND x.version = t.withdrawn
+LEFT JOIN book_event c ON c.household = t.household AND c.version = t.version
+LEFT JOIN book_event w ON w.household = t.household AND w.version = t.withdrawn
 WHERE t.household = ANY ($1)
 ORDER BY t.household, t.version, t.line;
 
