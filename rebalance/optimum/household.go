@@ -62,7 +62,7 @@ func (f *MemberFault) Unwrap() error { return f.Fault }
 // What one household tries at most: decisions, and Newton steps times securities.
 const (
 	decisionsMax = 200
-	workMax      = 4_000_000
+	workMax      = 12_000_000
 )
 
 // household is the state of SolveHousehold.

@@ -117,7 +117,7 @@ func (s *Solver) setTicks() {
 		}
 		r.mayRest[i], r.least[i] = p.mayRest(i, all[i]), 1
 		in := p.touching(i, lowest(s.search.best.piece[i]), all[i])
-		if i < len(b.u.Securities) && b.isWhole(i) && p.items <= wholeMax {
+		if i < len(b.u.Securities) && b.isWhole(i) && p.items <= wholeFew {
 			in = p.span(i, all[i])
 			r.least[i] = max(1, int64(math.Ceil(b.minTrade(i).Float()/b.worth/r.tick[i]-1e-6)))
 		}

@@ -3,9 +3,12 @@ package optimum
 import "math"
 
 const (
-	wholeMax        = 40   // items up to which whole shares are searched by branching
+	wholeFew        = 40   // items up to which the search for whole shares takes its time, and rounding may change roles
+	wholeMax        = 128  // items up to which whole shares are searched by branching
 	wholeAim        = 3e-5 // gap at which that ends, fraction of value
+	wholeAimMany    = 9e-5 // above wholeFew items
 	wholeNodes      = 600  // branches of one account
+	wholeNodesMany  = 120
 	wholeNodesExact = 20_000
 	onGridNear      = 1e-6 // of a tick, by which a trade may miss a whole share and still be one
 )
@@ -47,6 +50,9 @@ func (s *Solver) branchWhole(all []uint8, k int32) float64 {
 		}
 	}
 	aim, most := max(wholeAim, o.GapAim), wholeNodes
+	if s.p.items > wholeFew {
+		aim, most = max(wholeAimMany, o.GapAim), wholeNodesMany
+	}
 	if o.Exact {
 		aim, most = gapExact, wholeNodesExact
 	}
