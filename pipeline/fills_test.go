@@ -17,7 +17,10 @@ import (
 	"daybreak/region"
 )
 
-// textCodec writes executions as JSON; "broken" bytes fail without a reason of their own.
+// errRegistry is a registry of schemas that does not answer.
+var errRegistry = errors.New("no answer")
+
+// textCodec writes executions as JSON; what an "unknown" schema wrote cannot be told now.
 type textCodec struct{}
 
 func (textCodec) Encode(e fills.Execution) ([]byte, error) { return json.Marshal(e) }
@@ -25,12 +28,15 @@ func (textCodec) Encode(e fills.Execution) ([]byte, error) { return json.Marshal
 func (textCodec) Decode(value []byte) (fills.Execution, error) {
 	e := fills.Execution{RefTradeDate: market.NoDay}
 	switch string(value) {
-	case "broken":
-		return e, errors.New("broken")
+	case "unknown":
+		return e, errRegistry
 	case "poison":
 		return e, &BadRecord{Reason: "BAD_AVRO", Detail: "poison"}
 	}
-	return e, json.Unmarshal(value, &e)
+	if err := json.Unmarshal(value, &e); err != nil {
+		return e, &BadRecord{Reason: "BAD_RECORD", Detail: err.Error()}
+	}
+	return e, nil
 }
 
 // memory is a FillBook with two households, one of which has no rules: posting to it panics.
@@ -75,7 +81,7 @@ func TestFillsEveryRecordEndsOnce(t *testing.T) {
 		fillOf("H1", "1", fills.Trade, ""),        // applied
 		fillOf("H1", "1", fills.Trade, ""),        // duplicate
 		fillOf("H1", "3", fills.TradeCancel, "2"), // held
-		[]byte("poison"), []byte("broken"), []byte("no json"),
+		[]byte("poison"), []byte("{"), []byte("no json"),
 		fillOf("H3", "4", fills.Trade, ""), // no such household
 		fillOf("H2", "5", fills.Trade, ""), // panics
 		fillOf("H3", "1", fills.Trade, ""), // the key of another household's
@@ -110,6 +116,18 @@ func TestFillsEveryRecordEndsOnce(t *testing.T) {
 	}
 	if at := book.saved.Sources[2].Offset; at != 12 {
 		t.Errorf("the released bust came from offset %d, want 12", at)
+	}
+}
+
+// TestFillsWaitForTheRegistry checks that a record which cannot be told now is no dead letter: nothing
+// of its batch is applied, and it comes again.
+func TestFillsWaitForTheRegistry(t *testing.T) {
+	book := &memory{}
+	f := NewFills(book, textCodec{}, time.Now, slog.New(slog.DiscardHandler))
+	b := Batch{Topic: TopicFills, Spans: []Span{{Partition: 7, Next: 2}}, Records: []Record{
+		{Topic: TopicFills, Partition: 7, Value: fillOf("H1", "1", fills.Trade, "")}, {Topic: TopicFills, Partition: 7, Offset: 1, Value: []byte("unknown")}}}
+	if err := f.Handle(t.Context(), b); !errors.Is(err, errRegistry) || book.saved.Results != nil {
+		t.Errorf("Handle = %v with %d results, want %v with none", err, len(book.saved.Results), errRegistry)
 	}
 }
 
