@@ -41,6 +41,7 @@ func (p *Policy) decimals() []policyDec {
 		{"idle_cash", &p.IdleCash, true, false},
 		{"gap_max", &p.GapMax, true, false},
 		{"gap_cash_min", &p.GapCashMin, true, false},
+		{"gain_min", &p.GainMin, true, false},
 	}
 }
 

@@ -80,7 +80,7 @@ func TestPolicySetRefuses(t *testing.T) {
 		if !errors.Is(err, c.want) {
 			t.Errorf("Set(%q, %q) = %v, want %v", c.key, c.value, err, c.want)
 		}
-		if c.want == portfolio.ErrPolicyKey && !strings.Contains(err.Error(), "band, cash_target, drip, gain_budget, gap_cash_min, gap_max, harvest_cash_min") {
+		if c.want == portfolio.ErrPolicyKey && !strings.Contains(err.Error(), "band, cash_target, drip, gain_budget, gain_min, gap_cash_min, gap_max, harvest_cash_min") {
 			t.Errorf("Set(%q, %q) = %v, want the known keys", c.key, c.value, err)
 		}
 	}

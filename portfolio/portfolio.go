@@ -66,6 +66,7 @@ type Policy struct {
 	RiskAversion money.Dec  `json:"risk_aversion,omitzero"` // objective for a variance of 1 a year against the model
 	IdleCash     money.Dec  `json:"idle_cash,omitzero"`     // objective for all in cash, a year
 	GapMax       money.Dec  `json:"gap_max,omitzero"`       // certified gap above which a plan is an exception, basis points of value
+	GainMin      money.Dec  `json:"gain_min,omitzero"`      // least fall of the objective for which the account is traded, basis points of value
 	GapCashMin   money.Dec  `json:"gap_cash_min,omitzero"`  // gap in the account's currency below which it is none
 }
 

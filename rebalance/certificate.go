@@ -98,6 +98,13 @@ func (h *house) modeOf(a *account) portfolio.Mode {
 	return h.settings.Mode
 }
 
+func (h *house) gainMin(a *account) money.Dec {
+	if a.policy.GainMin.Sign() > 0 {
+		return a.policy.GainMin
+	}
+	return h.settings.GainMin
+}
+
 func (h *house) gapCashMin(a *account) money.Dec {
 	if a.policy.GapCashMin.Sign() > 0 {
 		return a.policy.GapCashMin

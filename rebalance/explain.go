@@ -145,6 +145,9 @@ func (a *account) idleCode() string {
 	if a.certificate != nil && a.certificate.Mode == portfolio.ModeNothing {
 		return ModeIdle
 	}
+	if slices.ContainsFunc(a.skipped, func(r Reason) bool { return r.Code == GainTooSmall }) {
+		return NoGain
+	}
 	if a.isBlocked {
 		return Blocked
 	}

@@ -23,6 +23,7 @@ type fitted struct {
 	stage    stage           // how much was left out so that a plan is possible
 	relaxed  []string
 	standIns []market.Symbol
+	isSmall  bool // its trades were left out, as they were worth too little
 }
 
 // lotRef is where a lot of the optimiser comes from; lot is nil in a sheltered account, and both are
@@ -73,6 +74,7 @@ func (h *house) fit() ([]*fitted, error) {
 		h.fitRules(f)
 		h.fitCash(f)
 		h.fitLots(f)
+		f.fitBands()
 		h.fitRisk(f)
 		all = append(all, f)
 	}
@@ -196,6 +198,37 @@ func (h *house) fitLots(f *fitted) {
 	}
 }
 
+// fitBands lets no band ask for a trade: one that the account is outside of bars going further. What
+// counts are the shares that may trade.
+func (f *fitted) fitBands() {
+	m, u := f.member.Account, f.member.Universe
+	value := m.Cash
+	values := make([]money.Dec, len(u.Securities))
+	for _, l := range m.Lots {
+		v := l.Shares.Mul(u.Securities[l.Security].Price)
+		values[l.Security] = values[l.Security].Add(v)
+		value = value.Add(v)
+	}
+	if value.Sign() <= 0 {
+		return
+	}
+	for i := range f.bands {
+		g := &f.bands[i]
+		var held money.Dec
+		for _, s := range g.Securities {
+			held = held.Add(values[s])
+		}
+		weight := held.Div(value)
+		if g.Lower.Sign() > 0 {
+			g.Lower = money.Max(money.Zero, money.Min(g.Lower, weight.Sub(weightSlack)))
+		}
+		g.Upper = money.Max(g.Upper, weight.Add(weightSlack))
+	}
+}
+
+// weightSlack keeps a band that begins at the present weight from being missed by its rounding.
+var weightSlack = money.FromUnits(1, 6)
+
 // addLot adds tradable shares of a lot.
 func (h *house) addLot(f *fitted, i int, ref lotRef, shares money.Dec) {
 	if shares.Sign() <= 0 {
@@ -254,7 +287,7 @@ func (f *fitted) isNetted() bool { return f.member.Account.Gains.IsNetted }
 func (h *house) worthOf(a *account, o *hold, l *lot) money.Dec {
 	key := stakeKey{a.ID, o.symbol}
 	s, ok := h.stakes[key]
-	if !ok || s.isDenied || h.unworthy[key] {
+	if !ok || s.isDenied || h.unworthy[key].Code != "" {
 		return money.Zero
 	}
 	if !slices.ContainsFunc(s.candidate.offers, func(f offer) bool { return f.lot == l }) {
@@ -500,6 +533,9 @@ func (h *house) findStakes() {
 	var keys []standingKey
 	for _, c := range all {
 		s := stake{candidate: c}
+		if r := h.unworthy[stakeKey{c.account.ID, c.hold.symbol}]; r.Code != "" {
+			c.account.skip(r)
+		}
 		if bar, denied, ok := h.denied(c); ok {
 			s.isDenied = true
 			h.noteDenied(c, bar, denied)

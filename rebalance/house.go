@@ -36,7 +36,7 @@ type house struct {
 	because  string                         // why the rules plan where the optimiser was asked for
 	stakes   map[stakeKey]stake             // what could be harvested
 	worth    map[standingKey]money.Dec      // of losses to each tax unit, as a share of the tax on gains
-	unworthy map[stakeKey]bool              // harvests that earlier attempts found to be worth too little
+	unworthy map[stakeKey]Reason            // harvests that earlier attempts found to be worth too little
 	broken   map[portfolio.AccountID]string // accounts whose plan an earlier attempt found to break a rule, and which
 }
 
@@ -55,7 +55,7 @@ func newHouse(in Input, m *market.Snapshot) *house {
 	h := &house{
 		in: in, market: m, settings: in.Settings.WithDefaults(),
 		mixes: map[string]*portfolio.Mix{}, quotes: map[market.Symbol]*quote{}, refused: map[string]bool{}, unbought: map[string]bool{},
-		standing: map[standingKey]region.Standing{}, unworthy: map[stakeKey]bool{}, broken: map[portfolio.AccountID]string{},
+		standing: map[standingKey]region.Standing{}, unworthy: map[stakeKey]Reason{}, broken: map[portfolio.AccountID]string{},
 	}
 	for _, a := range in.Household.Accounts {
 		h.accounts = append(h.accounts, newAccount(a))

@@ -92,6 +92,10 @@ func (h *house) explainOne(f *fitted, o *hold, r optimum.Reason) {
 	numbers := map[string]string{}
 	addNumbers(numbers, r)
 	switch r.Code {
+	case optimum.Bought, optimum.BoughtToLimit, optimum.Sold, optimum.SoldOut, optimum.SoldForCash, optimum.Harvested:
+		if f.isSmall { // else it does not trade at all, whatever the reason says
+			a.skip(Reason{Code: GainTooSmall, Symbol: o.symbol, Numbers: numbers})
+		}
 	case optimum.InsideBand:
 		in := Inside{Symbol: o.symbol}
 		for _, n := range r.Numbers {

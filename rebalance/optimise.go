@@ -2,7 +2,10 @@ package rebalance
 
 import (
 	"cmp"
+	"fmt"
+	"math"
 	"slices"
+	"strings"
 
 	"daybreak/market"
 	"daybreak/money"
@@ -25,6 +28,7 @@ func (h *house) optimise() (isSettled bool, err error) {
 		return false, err
 	}
 	for i, f := range all {
+		h.leaveSmall(f, &plan.Plans[i])
 		h.enterSales(f, &plan.Plans[i])
 	}
 	for _, a := range h.accounts {
@@ -45,6 +49,20 @@ func (h *house) optimise() (isSettled bool, err error) {
 		h.explainIdle(f, &plan.Plans[i])
 	}
 	return isSettled, nil
+}
+
+// leaveSmall takes the trades out of a plan that lowers the objective by less than is asked for, where
+// not trading breaks no rule. Its bound stays.
+func (h *house) leaveSmall(f *fitted, p *optimum.Plan) {
+	fall := (p.NoTrade - p.Objective) * 1e4
+	if len(p.Trades) == 0 || !p.IsIdleAllowed || fall >= h.gainMin(f.account).Float() {
+		return
+	}
+	f.isSmall = true
+	idle := f.member.Options.IdleCash * (f.member.Account.Cash.Float() / p.Value.Float())
+	p.Trades, p.Objective, p.CashAfter = nil, p.NoTrade, f.member.Account.Cash
+	p.Parts = optimum.Parts{Risk: p.NoTrade - idle, Cash: idle}
+	p.TrackingError = math.Sqrt(max(0, p.Parts.Risk) / f.member.Options.RiskAversion)
 }
 
 // enterSales sells what the optimiser sells, lot by lot.
@@ -108,7 +126,7 @@ func (h *house) nameHarvests() bool {
 func (h *house) harvestOf(a *account, o *hold) (candidate, bool) {
 	key := stakeKey{a.ID, o.symbol}
 	s, ok := h.stakes[key]
-	if !ok || s.isDenied || h.unworthy[key] || o.sold.IsZero() {
+	if !ok || s.isDenied || h.unworthy[key].Code != "" || o.sold.IsZero() {
 		return candidate{}, false
 	}
 	c := candidate{account: a, hold: o}
@@ -128,13 +146,19 @@ func (h *house) harvestOf(a *account, o *hold) (candidate, bool) {
 func (h *house) nameHarvest(c candidate) bool {
 	legs := h.legsOf(c)
 	v := h.value(c, legsTotal(legs))
-	if !v.IsWorthIt(h.least(&c).Value) {
-		h.unworthy[stakeKey{c.account.ID, c.hold.symbol}] = true
+	o := c.hold
+	key := stakeKey{c.account.ID, o.symbol}
+	if r, isWorthless := h.worthless(&c, v); isWorthless {
+		h.unworthy[key] = r
 		return false
 	}
-	o := c.hold
 	c.offers = soldOf(o)
 	h.note(c, legs, v)
+	if against := o.answers.Barring(); len(against) > 0 {
+		h.unworthy[key] = Reason{Code: string(tlh.BarredAudit), Symbol: o.symbol, Numbers: map[string]string{
+			"property": o.property, "questions": strings.Trim(fmt.Sprint(against), "[]")}}
+		return false
+	}
 	o.reason = h.harvestReason(c, legs, v)
 	o.harvest, o.worth = o.harvest.Add(c.loss), o.worth.Add(v.Value)
 	for _, l := range legs {

@@ -33,9 +33,9 @@ func TestEachSettingChangesAPlan(t *testing.T) {
 	values := map[string]string{
 		"band": "0.2", "min_trade": "3000", "cash_target": "0.05", "withdrawal_cash": "4000", "harvest_min": "0.25",
 		"harvest_cash_min": "5000", "whole_shares": "true", "no_harvest": "true", "restricted": "VTI",
-		"mode": "nothing", "gain_budget": "0", "risk_aversion": "5", "idle_cash": "0.5", "gap_max": "0.000001", "gap_cash_min": "0.01",
+		"mode": "nothing", "gain_budget": "0", "risk_aversion": "5", "idle_cash": "0.5", "gap_max": "0.000001", "gap_cash_min": "0.01", "gain_min": "9000",
 	}
-	ofOptimiser := []string{"mode", "gain_budget", "risk_aversion", "idle_cash", "gap_max", "gap_cash_min"}
+	ofOptimiser := []string{"mode", "gain_budget", "risk_aversion", "idle_cash", "gap_max", "gap_cash_min", "gain_min"}
 	elsewhere := []string{"drip", "monthly_deposit"} // the deposit and dividend paths read them
 	s, err := parseScenario(sensitive)
 	if err != nil {

@@ -56,6 +56,7 @@ const (
 	NotFunded      = "NOT_FUNDED"           // no cash and no sale pays for it
 	OtherRole      = "OTHER_ROLE"           // it would trade the other way at its threshold: harvested, not bought, or the reverse
 	AtLimit        = "AT_LIMIT"             // a band, the mode or the lots leave no trade
+	GainTooSmall   = "GAIN_TOO_SMALL"       // what the account's trades would lower the objective by is less than is asked for
 	RoundedAway    = "ROUNDED_AWAY"         // the trade would be less than a tradable share
 )
 

@@ -34,6 +34,7 @@ type Settings struct {
 	IdleCash     money.Dec      `json:"idle_cash,omitzero"`     // objective for all in cash, a year
 	GapMax       money.Dec      `json:"gap_max,omitzero"`       // certified gap above which a plan is an exception, basis points of value
 	GapCashMin   money.Dec      `json:"gap_cash_min,omitzero"`  // gap in account currency below which it is none
+	GainMin      money.Dec      `json:"gain_min,omitzero"`      // least fall of the objective for which an account is traded, basis points of value
 	GainBudget   *money.Dec     `json:"gain_budget,omitempty"`  // most that each owner may realise in net gains this year, home currency; nil: no limit
 	Netting      bool           `json:"netting,omitempty"`      // gains net over the year as the tax does, where an owner has one taxable account
 	RiskYears    int            `json:"risk_years,omitempty"`   // of closes that the risk model rests on
@@ -47,7 +48,7 @@ type Settings struct {
 var DefaultSettings = Settings{
 	StaleDays: 10, CashBuffer: money.MustParse("0.005"), HalfSpread: money.MustParse("0.0003"), FXSpread: money.MustParse("0.002"),
 	Planner: Optimum, Mode: portfolio.ModeFull, RiskAversion: money.FromInt(50), IdleCash: money.MustParse("0.01"),
-	GapMax: money.One, GapCashMin: money.FromInt(10), RiskYears: 3, RiskFactors: 5,
+	GapMax: money.One, GapCashMin: money.FromInt(10), GainMin: money.FromUnits(5, 1), RiskYears: 3, RiskFactors: 5,
 }
 
 // ErrSetting is wrapped with the known keys, or with the value, where a run has no such parameter or
@@ -66,7 +67,7 @@ func (s *Settings) decimals() []settingDec {
 	return []settingDec{
 		{"cash_buffer", &s.CashBuffer, 1}, {"cost_rate", &s.CostRate, 1}, {"half_spread", &s.HalfSpread, 1}, {"fx_spread", &s.FXSpread, 1},
 		{"risk_aversion", &s.RiskAversion, 1_000_000}, {"idle_cash", &s.IdleCash, 10}, {"gap_max", &s.GapMax, 10_000},
-		{"gap_cash_min", &s.GapCashMin, 1_000_000_000},
+		{"gap_cash_min", &s.GapCashMin, 1_000_000_000}, {"gain_min", &s.GainMin, 10_000},
 	}
 }
 

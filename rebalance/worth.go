@@ -62,9 +62,19 @@ func (h *house) value(c candidate, replaced money.Dec) tlh.Value {
 
 // isWorthless notes a candidate that costs more than it saves, or saves less than is asked for.
 func (h *house) isWorthless(c *candidate, v tlh.Value) bool {
+	r, isWorthless := h.worthless(c, v)
+	if isWorthless {
+		c.account.skip(r)
+	}
+	return isWorthless
+}
+
+// worthless says why a candidate costs more than it saves, or saves less than is asked for; false where
+// it does neither.
+func (h *house) worthless(c *candidate, v tlh.Value) (Reason, bool) {
 	least := h.least(c).Value
 	if v.IsWorthIt(least) {
-		return false
+		return Reason{}, false
 	}
 	code := BelowThreshold
 	if v.Net.Sign() <= 0 {
@@ -73,8 +83,7 @@ func (h *house) isWorthless(c *candidate, v tlh.Value) bool {
 	numbers := v.Numbers()
 	maps.Copy(numbers, c.numbers())
 	numbers["minimum_value"] = cents(least)
-	c.account.skip(Reason{Code: code, Symbol: c.hold.symbol, Numbers: numbers})
-	return true
+	return Reason{Code: code, Symbol: c.hold.symbol, Numbers: numbers}, true
 }
 
 // note counts a candidate that is taken among the results of its tax unit and writes down the

@@ -65,6 +65,7 @@ var reasons = map[string]words{
 	"HARVEST_OFF":       {"Harvesting off", "A loss of {loss}, but the account's policy has harvesting off."},
 	"OTHER_ROLE":        {"Would trade the other way", "At its threshold between being harvested and being bought."},
 	"AT_LIMIT":          {"At a limit", "A band, the mode or its lots leave no trade."},
+	"GAIN_TOO_SMALL":    {"Worth too little", "The account's trades together would gain less than is asked for."},
 	"ROUNDED_AWAY":      {"Less than a share", "The trade of {amount} would be less than a tradable share."},
 	"NOT_FUNDED":        {"Not funded", "No cash and no sale pays for it."},
 	// parked households
