@@ -98,7 +98,7 @@ func (b *book) measureRisk(m *measured) {
 	m.variance = 0
 	for i := range b.u.Securities {
 		s := &b.u.Securities[i]
-		x := -b.a.Targets[i].Float()
+		x := -b.target[i]
 		if !m.shares[i].IsZero() {
 			x += m.shares[i].Float() * s.Price.Float() / b.worth
 		}
@@ -167,7 +167,7 @@ func outside(w float64, lower, upper money.Dec) float64 {
 
 func (b *book) checkSecurity(m *measured, i int) {
 	traded := m.traded[i]
-	if least := b.minTrade(i); !traded.IsZero() && traded.Abs().Less(least) {
+	if !traded.IsZero() && traded.Abs().Less(b.minTrade(i)) {
 		m.residuals.Ticks++
 	}
 	if b.isWhole(i) && traded.Sign() < 0 && !m.shares[i].IsZero() {
@@ -179,7 +179,7 @@ func (b *book) checkSecurity(m *measured, i int) {
 	if traded.Sign() > 0 && (r.NoBuy || r.BuyBarred) || traded.Sign() < 0 && r.NoSell {
 		m.residuals.Bars++
 	}
-	if b.o.Mode != Nothing {
+	if b.o.Mode != Nothing && (r.Lower.Sign() > 0 || r.Upper.Sign() > 0) {
 		m.residuals.Bands = max(m.residuals.Bands, outside(b.weightAfter(m, i), r.Lower, r.Upper))
 	}
 }

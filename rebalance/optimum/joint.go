@@ -267,6 +267,7 @@ func (j *joint) split(p *Plan, list []Member) []Plan {
 		out[k] = j.own(p, k)
 		out[k].Account = list[k].Account.ID
 		b := book{u: list[k].Universe, a: list[k].Account, o: list[k].Options}
+		b.checkTargets()
 		b.positions()
 		b.needs()
 		b.realised = [classes]float64{}

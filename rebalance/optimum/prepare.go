@@ -28,6 +28,7 @@ type book struct {
 	need     []money.Dec // least cash after trading, by cash
 	cash     []money.Dec // now, by cash
 	weight   []float64   // held, by item
+	target   []float64   // weight wanted, by security
 	worst    []float64   // lowest gain of a lot as a share of its cost, by item; 0 without a loss
 	isDenied []bool      // by item: that lot's loss would be denied
 	isMixed  []bool      // by item: may be harvested or bought
@@ -70,12 +71,15 @@ func (b *book) checkTargets() *Fault {
 	if len(b.a.Targets) != n {
 		return &Fault{Code: BadTargets, Detail: fmt.Sprintf("%d targets for %d securities", len(b.a.Targets), n)}
 	}
+	b.target = resize(b.target, n)
 	sum := b.a.CashTarget
 	for i, t := range b.a.Targets {
 		if t.Sign() < 0 {
 			return &Fault{BadTargets, b.u.Securities[i].ID, "a target below zero"}
 		}
-		sum = sum.Add(t)
+		if !t.IsZero() {
+			sum, b.target[i] = sum.Add(t), t.Float()
+		}
 	}
 	if targetSlackDec.Less(sum.Sub(money.One).Abs()) || b.a.CashTarget.Sign() < 0 {
 		return &Fault{Code: BadTargets, Detail: "targets and the cash target sum to " + sum.String()}
@@ -329,7 +333,7 @@ func (b *book) fillItems(p *problem) {
 			b.weight[i] = b.held[i].Float() * b.u.price[i] / b.worth
 		}
 		k := b.u.cost[i]
-		p.start[i] = b.weight[i] - b.a.Targets[i].Float()
+		p.start[i] = b.weight[i] - b.target[i]
 		p.curve[i] = 2 * p.aversion * b.u.variance[i]
 		p.buyCost[i] = k - float64(d*(1+k))
 		p.sellCost[i] = k + float64(d*(1-k))

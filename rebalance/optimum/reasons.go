@@ -62,7 +62,7 @@ func (s *Solver) whyTraded(i int, trades []Trade) Reason {
 	b := &s.book
 	m := s.marginsOf(i)
 	after := b.weightAfter(&s.now, i)
-	numbers := [reasonNumbers]Number{{"weight", b.weight[i]}, {"after", after}, {"target", b.a.Targets[i].Float()}}
+	numbers := [reasonNumbers]Number{{"weight", b.weight[i]}, {"after", after}, {"target", b.target[i]}}
 	value, tax, loss := 0.0, 0.0, 0.0
 	for _, t := range trades {
 		value += t.Value.Float() / b.worth
