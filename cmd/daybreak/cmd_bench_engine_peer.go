@@ -14,7 +14,6 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
 
-	"daybreak/internal/postgres"
 	"daybreak/pipeline"
 	"daybreak/pipeline/engine"
 )
@@ -208,15 +207,14 @@ func (b *engineBench) measureTimers(ctx context.Context) error {
 			return err
 		}
 		ended := make(chan error, 1)
-		ctx, stop := context.WithCancel(ctx)
 		go func() { ended <- waker.Run(ctx) }()
 		select {
 		case <-l.done:
-		case <-ctx.Done():
-			return fmt.Errorf("%d of %d timers were sent", l.seen, len(l.due))
+			cancel()
+			return <-ended
+		case err := <-ended: // at the end of its time
+			return errors.Join(err, errors.New("not all timers were sent"))
 		}
-		stop()
-		return <-ended
 	})
 	if err != nil {
 		return err
@@ -321,7 +319,3 @@ func (b *engineBench) runRiver(ctx context.Context, client *river.Client[pgx.Tx]
 	}
 	return client.Stop(ctx)
 }
-
-var _ pipeline.Publisher = (*lateness)(nil)
-
-var _ engine.Store = (*postgres.DB)(nil)

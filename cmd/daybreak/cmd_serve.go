@@ -20,6 +20,7 @@ func newServeCmd(a *app) *cobra.Command {
 			"  fills      applies the executions of daybreak.fills to the book, exactly once\n" +
 			"  gateway    sends submitted orders to the brokerage\n" +
 			"  web        serves the pages\n" +
+			"  engine     runs instances of workflows, and wakes those that are due\n" +
 			"  scheduler  starts each session's run half an hour before the open\n" +
 			"  registry   serves the schemas of the topics to producers, with the API of Confluent's registry",
 		Example: "  daybreak serve worker --data DIR\n" +

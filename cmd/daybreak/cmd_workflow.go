@@ -28,6 +28,8 @@ func newWorkflowCmd(a *app) *cobra.Command {
 		newWorkflowShowCmd(a),
 		newWorkflowDiffCmd(a),
 		newWorkflowGraphCmd(a),
+		newWorkflowApplyCmd(a),
+		newWorkflowAliasCmd(a),
 	)
 	return c
 }

@@ -163,6 +163,7 @@ func newRootCmd(a *app) *cobra.Command {
 		newTaxCmd(a),
 		newRunCmd(a),
 		newWorkflowCmd(a),
+		newInstanceCmd(a),
 		newAccountCmd(a),
 		newOrderCmd(a),
 		newKillCmd(a),

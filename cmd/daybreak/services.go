@@ -27,10 +27,11 @@ const (
 	roleGateway   = "gateway"
 	roleWeb       = "web"
 	roleScheduler = "scheduler"
+	roleEngine    = "engine"
 	roleRegistry  = "registry"
 )
 
-var roles = []string{roleWorker, roleFills, roleGateway, roleWeb, roleScheduler, roleRegistry}
+var roles = []string{roleWorker, roleFills, roleGateway, roleWeb, roleScheduler, roleEngine, roleRegistry}
 
 // The consumer groups. Their names are part of the installation: lag tools know them.
 const (
@@ -141,6 +142,8 @@ func (s *services) role(name string) (func(context.Context) error, error) {
 		return s.fills, nil
 	case roleGateway:
 		return s.gateway, nil
+	case roleEngine:
+		return s.engine, nil
 	case roleWeb:
 		return s.web, nil
 	case roleScheduler:

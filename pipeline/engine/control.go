@@ -178,20 +178,11 @@ func (o Office) Preview(ctx context.Context, order Order) (Preview, error) {
 	if fits[order.Act] == nil {
 		return p, fmt.Errorf("no act is called %q", order.Act)
 	}
-	rows, err := o.Store.ListLive(ctx, order.IDs)
+	rows, err := o.Matching(ctx, order)
 	if err != nil {
 		return p, err
 	}
 	for _, row := range rows {
-		if order.Match != nil {
-			matches, err := order.Match(row)
-			if err != nil {
-				return p, fmt.Errorf("instance %s: %w", row.ID, err)
-			}
-			if !matches {
-				continue
-			}
-		}
 		p.Matched++
 		p.ByNode[row.Node]++
 		p.ByState[row.State]++
@@ -204,6 +195,25 @@ func (o Office) Preview(ctx context.Context, order Order) (Preview, error) {
 		return p, nil
 	}
 	return p, o.previewRewrites(ctx, order, &p)
+}
+
+// Matching returns the instances that an order names, by id.
+func (o Office) Matching(ctx context.Context, order Order) ([]Listed, error) {
+	rows, err := o.Store.ListLive(ctx, order.IDs)
+	if err != nil || order.Match == nil {
+		return rows, err
+	}
+	var matching []Listed
+	for _, row := range rows {
+		matches, err := order.Match(row)
+		if err != nil {
+			return nil, fmt.Errorf("instance %s: %w", row.ID, err)
+		}
+		if matches {
+			matching = append(matching, row)
+		}
+	}
+	return matching, nil
 }
 
 // rewrites reports whether an act needs the instances' contexts.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"daybreak/pipeline"
@@ -108,6 +109,41 @@ func (s *Inspector) Show(ctx context.Context, id string) (Trace, error) {
 		return t, err
 	}
 	return t, nil
+}
+
+// CheckParked returns how many instances of other versions of a definition's workflow have a row, how
+// many of them could not go on in it, and why the first of these could not.
+func (s *Inspector) CheckParked(ctx context.Context, rows ControlStore, d *workflow.Definition) (parked, stuck int, fault string, err error) {
+	listed, err := rows.ListLive(ctx, nil)
+	if err != nil {
+		return 0, 0, "", err
+	}
+	var refs []Ref
+	for _, l := range listed {
+		if l.Workflow == d.Name && l.Version != d.Hash {
+			refs = append(refs, Ref{ID: l.ID, Revision: l.Revision})
+		}
+	}
+	e := &Engine{versions: s.versions}
+	for part := range slices.Chunk(refs, rewritePageMax) {
+		live, err := rows.LoadLive(ctx, part)
+		if err != nil {
+			return parked, stuck, fault, err
+		}
+		for _, row := range live {
+			f, err := e.flightOf(ctx, row)
+			if err != nil {
+				return parked, stuck, fault, err
+			}
+			parked++
+			if problems := d.CheckMove(f.in); workflow.HasFault(problems) {
+				if stuck++; stuck == 1 {
+					fault = problems[0].Reason
+				}
+			}
+		}
+	}
+	return parked, stuck, fault, nil
 }
 
 // lines returns the lines of batches and of all that is under way, each once, by batch.

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"daybreak/market"
@@ -42,6 +44,27 @@ func (s Start) Record(topic string, partitions int32) pipeline.Record {
 			{Key: headerDay, Value: []byte(s.Day.String())}, {Key: pipeline.HeaderRoutingKey, Value: []byte(s.RoutingKey)},
 		},
 	}
+}
+
+// startMax bounds the records of one call of the publisher.
+const startMax = 5_000
+
+// Send sends starts to a topic of instances.
+func Send(ctx context.Context, to pipeline.Publisher, topic string, starts []Start) error {
+	partitions, err := to.Partitions(ctx, topic)
+	if err != nil {
+		return err
+	}
+	for part := range slices.Chunk(starts, startMax) {
+		records := make([]pipeline.Record, len(part))
+		for i, s := range part {
+			records[i] = s.Record(topic, partitions)
+		}
+		if err := to.Publish(ctx, records); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // WakeRecord returns the record that wakes an instance.

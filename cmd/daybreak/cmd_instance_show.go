@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"daybreak/internal/filter"
+	"daybreak/internal/kafka"
+	"daybreak/internal/postgres"
+	"daybreak/market"
+	"daybreak/pipeline"
+	"daybreak/pipeline/engine"
+)
+
+func newInstanceListCmd(a *app) *cobra.Command {
+	var where string
+	var failures bool
+	c := &cobra.Command{
+		Use:     "list",
+		Short:   "List instances that wait, have failed or are paused",
+		Example: "  daybreak instance list --where 'state == \"failed\" && node == \"decide\"'\n  daybreak instance list --failures",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			match, err := filter.Instances(where)
+			if err != nil {
+				return exitWith(exitUsage, fmt.Errorf("--where: %w", err))
+			}
+			return a.withOffice(c.Context(), false, func(o *office) error {
+				if failures {
+					groups, err := o.db.Failures(c.Context())
+					if err != nil {
+						return err
+					}
+					return emit(a, groups, writeFailures)
+				}
+				rows, err := engine.Office{Store: o.db}.Matching(c.Context(), engine.Order{Match: match})
+				if err != nil {
+					return err
+				}
+				return emit(a, rows, writeInstances)
+			})
+		},
+	}
+	c.Flags().StringVar(&where, "where", "", "CEL expression over an instance: only those that match")
+	c.Flags().BoolVar(&failures, "failures", false, "group the failed ones by node and error instead")
+	return c
+}
+
+func writeInstances(w io.Writer, all []engine.Listed) error {
+	p := &printer{w: w}
+	for _, l := range all {
+		until := ""
+		if l.Due != nil {
+			until = "until " + l.Due.UTC().Format(time.DateTime)
+		}
+		p.line("%-32s %-12s %-16s %-8s %-16s %s%s", l.ID, l.Household, l.Workflow, l.State, l.Node, until, l.Failure.Code)
+	}
+	return p.err
+}
+
+func writeFailures(w io.Writer, all []engine.FailureGroup) error {
+	p := &printer{w: w}
+	for _, g := range all {
+		p.line("%8d  %-16s %-16s %-16s %s", g.Instances, g.Workflow, g.Node, g.Code, g.Signature)
+	}
+	return p.err
+}
+
+func newInstanceShowCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show ID",
+		Short: "Show where an instance is and every step that it took",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			registry, err := a.actions()
+			if err != nil {
+				return err
+			}
+			return a.withOffice(c.Context(), false, func(o *office) error {
+				trace, err := engine.NewInspector(o.db, registry, pipeline.SessionFunctions(market.Calendar)).Show(c.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return emitOne(a, trace, writeTrace)
+			})
+		},
+	}
+}
+
+func writeTrace(w io.Writer, t engine.Trace) error {
+	p := &printer{w: w}
+	p.line("%s  household %s  %s@%.12s  %s at %s", t.ID, t.Household, t.Workflow, t.Version, t.State, t.Node)
+	if t.Failure.Code != "" {
+		p.line("  %s: %s", t.Failure.Code, t.Failure.Message)
+	}
+	for _, s := range t.Steps {
+		p.line("%s  %-8s %-16s attempt %d  %8.2f ms  → %-16s %s %s", s.At.Format(time.DateTime), s.Kind, s.Node, s.Attempt, s.Duration, s.Next, s.Worker, s.Failure.Code)
+		if len(s.Request) > 0 {
+			p.line("    request  %s", s.Request)
+		}
+		if len(s.Response) > 0 {
+			p.line("    response %s", s.Response)
+		}
+	}
+	for _, act := range t.Acts {
+		p.line("%s  %s by %s: %s", act.At.UTC().Format(time.DateTime), act.Act, act.Actor, act.Why)
+	}
+	return p.err
+}
+
+// The consumer groups of the engine: one for each lane.
+const (
+	groupEngine       = "daybreak.engine"
+	groupEngineUrgent = "daybreak.engine.urgent"
+)
+
+// instancesBatchMax are the instances that one poll takes at most, of one partition or several.
+const instancesBatchMax = 1_000
+
+// engine runs instances of workflows, in two lanes, and wakes those that are due.
+func (s *services) engine(ctx context.Context) error {
+	registry, err := s.app.actions()
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	var wakers []*engine.Waker
+	for topic, name := range map[string]string{engine.TopicInstances: groupEngine, engine.TopicUrgent: groupEngineUrgent} {
+		waker := engine.NewWaker(engine.WakerConfig{Offsets: s.db, Timers: s.db, Publisher: s.producer, Now: s.app.now, Log: s.app.log})
+		e := engine.New(engine.Config{
+			Store: s.db, Registry: registry, Functions: pipeline.SessionFunctions(market.Calendar), Now: s.app.now, Worker: workerName(s.instance),
+			Cores: runtime.GOMAXPROCS(0), Log: s.app.log,
+		})
+		e.Wake(waker)
+		consumer := &kafka.Consumer{Brokers: s.where.Brokers, Group: name, Instance: s.instance, Topic: topic, BatchMax: instancesBatchMax,
+			Offsets: waker, Handler: e, Log: s.app.log}
+		group.Go(func() error { return consumer.Run(ctx) })
+		group.Go(func() error { return waker.Run(ctx) })
+		wakers = append(wakers, waker)
+	}
+	group.Go(func() error {
+		return s.db.Listen(ctx, []string{postgres.ChannelEngine}, func(string, string) {
+			for _, w := range wakers {
+				w.Rescan()
+			}
+		})
+	})
+	return group.Wait()
+}
+
+// workerName is what the journal calls this process.
+func workerName(instance string) string {
+	if instance == "" {
+		return "engine"
+	}
+	return instance
+}
