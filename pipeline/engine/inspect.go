@@ -169,7 +169,7 @@ func (s *Inspector) lines(ctx context.Context, batches []int64) ([]Line, error) 
 }
 
 func (s *Inspector) fromLive(ctx context.Context, l Live, t *Trace) error {
-	v, err := s.versions.byNumber(ctx, l.Definition)
+	v, err := s.versions.runnable(ctx, l.Definition)
 	if err != nil {
 		return err
 	}
@@ -187,7 +187,7 @@ func (s *Inspector) fromFinished(ctx context.Context, id string, t *Trace) (batc
 	if err != nil {
 		return nil, nil, err
 	}
-	v, err := s.versions.byNumber(ctx, f.Definition)
+	v, err := s.versions.runnable(ctx, f.Definition)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -209,7 +209,7 @@ type player struct {
 
 // play takes the steps of a line.
 func (p *player) play(ctx context.Context, l Line) error {
-	v, err := p.inspector.versions.byNumber(ctx, l.Definition)
+	v, err := p.inspector.versions.runnable(ctx, l.Definition)
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ func (b *batch) begin(ctx context.Context, s Start, facts workflow.Facts) error 
 	var err error
 	if old := b.own.take(s.Instance, nil); old != nil && old.entries[0].Kind == EntryStarted {
 		first := old.entries[0]
-		f.v, err = b.engine.versions.byNumber(ctx, old.definition)
+		f.v, err = b.engine.versions.runnable(ctx, old.definition)
 		f.params, s.Context, f.started = first.Params, first.Context, first.At
 		f.batches, f.recorded = slices.Compact(old.batches), old.entries[1:]
 	} else {
@@ -203,6 +203,11 @@ func (b *batch) loadWakes(ctx context.Context, wakes []Ref) error {
 			continue
 		}
 		f, err := b.engine.wake(ctx, row, b.own.take(row.ID, &row))
+		if errors.Is(err, errUnknownWorkflow) {
+			b.engine.Log.Warn("an instance waits for a process that has its actions", "instance", row.ID, "error", err)
+			b.span.Held++
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -215,7 +220,7 @@ func (b *batch) loadWakes(ctx context.Context, wakes []Ref) error {
 			b.restart(f)
 		}
 	}
-	b.span.Duplicate += int64(len(wakes)) - b.woken(rows)
+	b.span.Duplicate += int64(len(wakes)) - b.woken(rows) - b.span.Held
 	return nil
 }
 
@@ -252,7 +257,7 @@ func (e *Engine) wake(ctx context.Context, row Live, old *recorded) (*flight, er
 
 // flightOf makes the flight of a row as it stands.
 func (e *Engine) flightOf(ctx context.Context, row Live) (*flight, error) {
-	v, err := e.versions.byNumber(ctx, row.Definition)
+	v, err := e.versions.runnable(ctx, row.Definition)
 	if err != nil {
 		return nil, fmt.Errorf("instance %s: %w", row.ID, err)
 	}

@@ -110,7 +110,7 @@ func (o Office) apply(ctx context.Context, e *Engine, order Order, f *flight) er
 // move brings an instance into another version: at its node, or at one that the order names. One
 // that waits or has failed stays so.
 func (o Office) move(ctx context.Context, e *Engine, order Order, f *flight) error {
-	v, err := e.versions.byNumber(ctx, order.To)
+	v, err := e.versions.runnable(ctx, order.To)
 	if err != nil {
 		return err
 	}

@@ -13,10 +13,12 @@ import (
 	"daybreak/workflow"
 )
 
-// version is a definition as the engine uses it: parsed once, with its dictionary.
+// version is a definition as the engine uses it: parsed once, with its dictionary. One that this
+// process refuses, mostly since it lacks an action, has a fault; its journal can be read all the same.
 type version struct {
 	number     int
 	definition *workflow.Definition
+	fault      error
 	nodes      map[string]*workflow.Node
 	coder      *coder
 }
@@ -68,24 +70,34 @@ func (s *versions) byNumber(ctx context.Context, number int) (*version, error) {
 }
 
 func compile(stored StoredDefinition, registry Registry) (*version, error) {
-	definition, problems := workflow.Parse(stored.Body, registry)
-	for _, p := range problems {
-		if p.Severity == workflow.Fault {
-			return nil, fmt.Errorf("workflow %s@%.12s: this build refuses it, line %d: %s", stored.Name, stored.Hash, p.Line, p.Reason)
-		}
-	}
 	coder, err := newCoder(stored.Body)
 	if err != nil {
 		return nil, fmt.Errorf("workflow %s@%.12s: %w", stored.Name, stored.Hash, err)
 	}
-	v := &version{number: stored.Number, definition: definition, nodes: map[string]*workflow.Node{}, coder: coder}
+	v := &version{number: stored.Number, nodes: map[string]*workflow.Node{}, coder: coder}
+	definition, problems := workflow.Parse(stored.Body, registry)
+	if definition == nil {
+		v.fault = fmt.Errorf("%w: this process can't run %s@%.12s: %s", errUnknownWorkflow, stored.Name, stored.Hash, problems[0])
+		return v, nil
+	}
+	v.definition = definition
 	for i := range definition.Nodes {
 		v.nodes[definition.Nodes[i].Name] = &definition.Nodes[i]
 	}
 	return v, nil
 }
 
-// errUnknownWorkflow is returned where a start names no version: its record is a dead letter.
+// runnable returns a definition that this process can run.
+func (s *versions) runnable(ctx context.Context, number int) (*version, error) {
+	v, err := s.byNumber(ctx, number)
+	if err == nil && v.fault != nil {
+		return nil, v.fault
+	}
+	return v, err
+}
+
+// errUnknownWorkflow is returned where a start names no version, or one that this process can't run: its
+// record is a dead letter. An instance that has a row stays as it is until another process wakes it.
 var errUnknownWorkflow = errors.New("no such workflow")
 
 // resolve returns the version that a start takes and its parameters. Facts are those of its
@@ -112,7 +124,7 @@ func (s *versions) resolve(ctx context.Context, start Start, facts workflow.Fact
 	if i < 0 {
 		return s.byHash(ctx, name, wanted)
 	}
-	v, err := s.byNumber(ctx, aliases[i].Definition)
+	v, err := s.runnable(ctx, aliases[i].Definition)
 	return v, aliases[i].Params, err
 }
 
@@ -131,7 +143,7 @@ func (s *versions) byHash(ctx context.Context, name, prefix string) (*version, [
 	if err != nil {
 		return nil, nil, err
 	}
-	v, err := s.byNumber(ctx, stored.Number)
+	v, err := s.runnable(ctx, stored.Number)
 	return v, []byte("{}"), err
 }
 
