@@ -252,9 +252,13 @@ func (s *services) serveRegistry(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.app.settings.RegistryAt)
+	at, listen := s.app.settings.RegistryAt, &net.ListenConfig{}
+	l, err := listen.Listen(ctx, "tcp", at)
+	if err != nil && at == defaultSettings().RegistryAt {
+		l, err = listen.Listen(ctx, "tcp", "127.0.0.1:0") // nobody asked for this very address
+	}
 	if err != nil {
-		return fmt.Errorf("the schema registry can't be served on %s, choose another address with --registry-at: %w", s.app.settings.RegistryAt, err)
+		return fmt.Errorf("the schema registry can't be served on %s, choose another address with --registry-at: %w", at, err)
 	}
 	fmt.Fprintf(s.app.errOut, "schema registry on http://%s\n", l.Addr())
 	return r.Serve(ctx, l, s.app.log)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -208,20 +210,16 @@ func TestMembersShareThePartitions(t *testing.T) {
 // order by a process that owns the same partition of the first.
 func TestFollowersOwnWhatTheirLeadersOwn(t *testing.T) {
 	t.Parallel()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(testPartitions, pipeline.TopicWork, pipeline.TopicEvents))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
-	brokers := cluster.ListenAddrs()
+	const leadTopic, followTopic = "test.follow.lead", "test.follow.events"
+	brokers := twoTopics(t, leadTopic, followTopic)
 	leaders, followers := newStore(1_000), newStore(200)
-	send(t, brokers, 0, 80)
-	sendTo(t, brokers, pipeline.TopicEvents, 0, 200)
+	sendTo(t, brokers, leadTopic, 0, 80)
+	sendTo(t, brokers, followTopic, 0, 200)
 	member := func(ctx context.Context) func() {
 		owns := kafka.NewOwnership()
 		log := slog.New(slog.DiscardHandler)
-		lead := &kafka.Consumer{Brokers: brokers, Group: "lead", Topic: pipeline.TopicWork, BatchMax: 7, Offsets: leaders, Handler: leaders, Log: log, Tell: owns}
-		follow := &kafka.Consumer{Brokers: brokers, Group: "follow", Topic: pipeline.TopicEvents, BatchMax: 3, Offsets: followers, Handler: followers, Log: log, Follow: owns}
+		lead := &kafka.Consumer{Brokers: brokers, Group: "test.follow.lead", Topic: leadTopic, BatchMax: 7, Offsets: leaders, Handler: leaders, Log: log, Tell: owns}
+		follow := &kafka.Consumer{Brokers: brokers, Group: "test.follow.events", Topic: followTopic, BatchMax: 3, Offsets: followers, Handler: followers, Log: log, Follow: owns}
 		var group sync.WaitGroup
 		ctx, stop := context.WithCancel(ctx)
 		group.Go(func() { _ = lead.Run(ctx) })
@@ -236,7 +234,7 @@ func TestFollowersOwnWhatTheirLeadersOwn(t *testing.T) {
 	followers.mu.Lock()
 	followers.done, followers.want = make(chan struct{}), 280
 	followers.mu.Unlock()
-	sendTo(t, brokers, pipeline.TopicEvents, 200, 280)
+	sendTo(t, brokers, followTopic, 200, 280)
 	waitFor(t, followers)
 	wantInOrder(t, followers)
 	leaders.mu.Lock()
@@ -246,6 +244,28 @@ func TestFollowersOwnWhatTheirLeadersOwn(t *testing.T) {
 			t.Errorf("partition %d: epochs %d and %d, want both owned", p, at.Epoch, f.Epoch)
 		}
 	}
+}
+
+// twoTopics makes topics on the brokers of DAYBREAK_TEST_BROKERS, else on one of this process.
+func twoTopics(t *testing.T, names ...string) []string {
+	t.Helper()
+	brokers := strings.FieldsFunc(os.Getenv("DAYBREAK_TEST_BROKERS"), func(r rune) bool { return r == ',' })
+	if len(brokers) == 0 {
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(cluster.Close)
+		brokers = cluster.ListenAddrs()
+	}
+	var topics []kafka.Topic
+	for _, name := range names {
+		topics = append(topics, kafka.Topic{Name: name, Partitions: testPartitions})
+	}
+	if _, err := kafka.EnsureTopics(t.Context(), brokers, topics); err != nil {
+		t.Fatal(err)
+	}
+	return brokers
 }
 
 func waitFor(t *testing.T, s *store) {

@@ -310,8 +310,12 @@ func (l *fillLoader) queueStarted(b *pgx.Batch) {
 	first := map[market.Symbol]market.Day{}
 	for _, in := range l.incoming {
 		e := in.Execution
-		if day, ok := first[e.Symbol]; !ok || e.TradeDate < day {
-			first[e.Symbol] = e.TradeDate
+		traded := e.TradeDate
+		if e.RefTradeDate != market.NoDay {
+			traded = min(traded, e.RefTradeDate) // what a correction takes back
+		}
+		if day, ok := first[e.Symbol]; !ok || traded < day {
+			first[e.Symbol] = traded
 		}
 	}
 	l.started = queueStarted(b, first)

@@ -47,11 +47,12 @@ FROM action_recheck r
 ORDER BY key;
 
 -- name: LockAction
--- One page of an action after the other, whoever asks.
+-- One page of an action after the other, whoever asks. The lock lets rechecks refer to the action
+-- meanwhile: their writers hold households that the page may wait for.
 SELECT body, next_household, applied IS NOT NULL AS applied, source_partition, source_offset
 FROM corporate_action
 WHERE key = $1
-FOR UPDATE;
+FOR NO KEY UPDATE;
 
 -- name: ReadAction
 SELECT body, next_household, applied IS NOT NULL AS applied, source_partition, source_offset
