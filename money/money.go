@@ -85,6 +85,9 @@ func (d Dec) Big() *big.Int {
 	return i
 }
 
+// Bits returns d as two words of two's complement: d is (hi × 2^64 + lo) / 10^Places.
+func (d Dec) Bits() (hi int64, lo uint64) { return d.hi, d.lo }
+
 // Add returns d + e.
 func (d Dec) Add(e Dec) Dec {
 	lo, carry := bits.Add64(d.lo, e.lo, 0)

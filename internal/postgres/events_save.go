@@ -76,8 +76,8 @@ func copyEvents(ctx context.Context, tx pgx.Tx, c pipeline.EventChanges) error {
 	return copyTables(ctx, tx, []tableRows{
 		{"execution_key", []string{"key", "content_hash"}, keys},
 		{"book_event", bookEventColumns, events},
-		{"journal", journalColumns, journal},
-		{"tax_event", taxEventColumns, tax},
+		{"journal_line", journalColumns, journal},
+		{"tax_fact", taxEventColumns, tax},
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"daybreak/fills"
+	"daybreak/ledger"
 	"daybreak/market"
 	"daybreak/money"
 	"daybreak/pipeline"
@@ -44,32 +45,31 @@ func saveFills(ctx context.Context, tx pgx.Tx, c pipeline.FillChanges, known kno
 	return insertDeadLetters(ctx, tx, c.Batch.Topic, c.Dead)
 }
 
-var executionColumns = []string{
-	"household", "version", "key", "exec_type", "refers", "order_id", "run", "account", "symbol", "side", "quantity", "price",
-	"commission", "fees", "currency", "fx", "fx_day", "trade_date", "settle_date", "venue", "broker_time", "note", "lots",
-	"effective", "source_partition", "source_offset",
-}
+// The statements that store what applied executions add.
+const (
+	copyKeys       = "COPY execution_key (key, content_hash) FROM STDIN BINARY"
+	copyExecutions = "COPY execution (household, version, key, exec_type, refers, order_id, run, account, symbol, side, quantity, price, " +
+		"commission, fees, currency, fx, fx_day, trade_date, settle_date, venue, broker_time, note, lots, effective, source_partition, " +
+		"source_offset, known, lines, amounts, tax_owner, tax_type, tax_amount, tax_commission, tax_fx) FROM STDIN BINARY"
+	executionColumns = 34
+)
 
-func executionRow(p fills.Posted, source pipeline.Record) []any {
-	var lots []rebalance.TradeLot
-	if len(p.Lots) > 0 {
-		lots = p.Lots
-	}
-	// Plain strings: COPY plans a named type anew for each value.
-	return []any{
-		string(p.Household), p.Version, p.Key, string(p.Type), p.Refers, string(p.OrderID), p.Run, string(p.Account), string(p.Symbol),
-		string(p.Side), p.Quantity, p.Price, p.Commission, p.Fees, string(p.Currency), p.FX, p.FXDay, p.TradeDate, p.SettleDate, p.Venue,
-		p.BrokerTime, p.Text, lots, p.Effective, source.Partition, source.Offset,
-	}
-}
-
-// copyFills stores the rows that applied executions add.
+// copyFills stores the rows that applied executions add. What a trade posts is in the row of its
+// execution; a correction and a bust have rows beside it.
 func copyFills(ctx context.Context, tx pgx.Tx, c pipeline.FillChanges) error {
-	var keys, executions, journal, tax [][]any
+	var keys, executions copyBuffer
+	var journal, tax [][]any
 	for i, r := range c.Results {
 		f := r.Effects
-		keys = append(keys, []any{f.Posted.Key, f.Content})
-		executions = append(executions, executionRow(f.Posted, c.Sources[i]))
+		keys.row(2)
+		keys.text(f.Posted.Key)
+		keys.text(f.Content)
+		if err := executionRow(&executions, f, c.Sources[i], c.Now); err != nil {
+			return fmt.Errorf("execution %s: %w", f.Posted.Key, err)
+		}
+		if isWhole(f) {
+			continue
+		}
 		for n, line := range f.Journal {
 			m := line.Move
 			journal = append(journal, []any{string(f.Posted.Household), f.Posted.Version, n, f.Posted.Key, line.Kind, line.Effective, c.Now,
@@ -79,12 +79,81 @@ func copyFills(ctx context.Context, tx pgx.Tx, c pipeline.FillChanges) error {
 			tax = append(tax, []any{string(f.Posted.Household), f.Posted.Version, 0, f.Tax.ID, f.Tax.Day, f.Tax})
 		}
 	}
-	return copyTables(ctx, tx, []tableRows{
-		{"execution_key", []string{"key", "content_hash"}, keys},
-		{"execution", executionColumns, executions},
-		{"journal", journalColumns, journal},
-		{"tax_event", taxEventColumns, tax},
-	})
+	if err := keys.send(ctx, tx, copyKeys); err != nil {
+		return err
+	}
+	if err := executions.send(ctx, tx, copyExecutions); err != nil {
+		return err
+	}
+	return copyTables(ctx, tx, []tableRows{{"journal_line", journalColumns, journal}, {"tax_fact", taxEventColumns, tax}})
+}
+
+// isWhole reports whether all that an execution posted goes into its own row: it is a trade.
+func isWhole(f fills.Effects) bool { return f.Posted.Type == fills.Trade && f.Tax != nil }
+
+// executionRow writes the row of an execution.
+func executionRow(c *copyBuffer, f fills.Effects, source pipeline.Record, known time.Time) error {
+	p := f.Posted
+	c.row(executionColumns)
+	c.text(string(p.Household))
+	c.int64(p.Version)
+	for _, s := range []string{p.Key, string(p.Type), p.Refers, string(p.OrderID), p.Run, string(p.Account), string(p.Symbol), string(p.Side)} {
+		c.text(s)
+	}
+	for _, d := range []money.Dec{p.Quantity, p.Price, p.Commission, p.Fees} {
+		c.dec(d)
+	}
+	c.text(string(p.Currency))
+	c.dec(p.FX)
+	c.day(p.FXDay)
+	c.day(p.TradeDate)
+	c.day(p.SettleDate)
+	c.text(p.Venue)
+	c.time(p.BrokerTime)
+	c.text(p.Text)
+	if len(p.Lots) == 0 {
+		c.null()
+	} else if err := c.jsonb(p.Lots); err != nil {
+		return err
+	}
+	c.bool(p.Effective)
+	c.int32(source.Partition)
+	c.int64(source.Offset)
+	c.time(known)
+	tradeColumns(c, f)
+	return nil
+}
+
+// tradeColumns writes what a trade posted: lines and amounts of the journal, and what its tax event
+// says beyond the execution.
+func tradeColumns(c *copyBuffer, f fills.Effects) {
+	if !isWhole(f) {
+		for range 7 {
+			c.null()
+		}
+		return
+	}
+	account := string(f.Posted.Account)
+	c.array(oidText, len(f.Journal), func(i int) { c.text(journalText(f.Journal[i].Move, account)) })
+	c.array(oidNumeric, len(f.Journal), func(i int) { c.dec(f.Journal[i].Move.Amount) })
+	c.text(string(f.Tax.Owner))
+	c.text(f.Tax.AccountType)
+	c.dec(f.Tax.Amount)
+	c.dec(f.Tax.Commission)
+	c.dec(f.Tax.FX)
+}
+
+// journalText returns a line of the journal as the row of an execution has it; the view journal reads
+// it. No id of an execution has a bar.
+func journalText(m ledger.Move, account string) string {
+	from, to := m.From.Owner, m.To.Owner
+	if from == account {
+		from = ""
+	}
+	if to == account {
+		to = ""
+	}
+	return from + "|" + string(m.From.Kind) + "|" + to + "|" + string(m.To.Kind) + "|" + m.Commodity
 }
 
 var (
@@ -269,7 +338,7 @@ func (w *fillWriter) queueReplaced(b *pgx.Batch) {
 	if len(households) == 0 {
 		return
 	}
-	b.Queue(query("SaveReplaced"), households, versions)
+	b.Queue(query("SaveReplaced"), households, versions, by)
 	b.Queue(query("SaveWithdrawn"), households, versions, by)
 }
 

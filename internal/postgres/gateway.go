@@ -54,17 +54,19 @@ func (db *DB) Unanswered(ctx context.Context, age time.Duration, limit int) ([]p
 	if err != nil {
 		return nil, fmt.Errorf("find unanswered orders: %w", err)
 	}
-	all, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (pipeline.BrokerOrder, error) {
-		var o pipeline.BrokerOrder
-		err := r.Scan(&o.ID, &o.Run, &o.Session, &o.Sequence, &o.Household, &o.Account, &o.Symbol, &o.Side, &o.Quantity, &o.Type,
-			&o.LimitPrice, &o.TimeInForce, &o.Currency, &o.Price, &o.PriceDay, &o.FX, &o.Notional, &o.AccountCurrency, &o.Value,
-			&o.RoutingKey, &o.Exchange)
-		return o, err
-	})
+	all, err := pgx.CollectRows(rows, scanBrokerOrder)
 	if err != nil {
 		return nil, fmt.Errorf("find unanswered orders: %w", err)
 	}
 	return all, nil
+}
+
+func scanBrokerOrder(r pgx.CollectableRow) (pipeline.BrokerOrder, error) {
+	var o pipeline.BrokerOrder
+	err := r.Scan(&o.ID, &o.Run, &o.Session, &o.Sequence, &o.Household, &o.Account, &o.Symbol, &o.Side, &o.Quantity, &o.Type,
+		&o.LimitPrice, &o.TimeInForce, &o.Currency, &o.Price, &o.PriceDay, &o.FX, &o.Notional, &o.AccountCurrency, &o.Value,
+		&o.RoutingKey, &o.Exchange)
+	return o, err
 }
 
 // StartSubmit implements pipeline.DeskBook.

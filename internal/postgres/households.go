@@ -159,7 +159,7 @@ func (r *openingRows) copy(ctx context.Context, tx pgx.Tx) error {
 		{"planted_fault", []string{"household", "fault"}, r.faults},
 		{"cash", []string{"account", "currency", "household", "amount"}, r.cash},
 		{"position", []string{"account", "symbol", "household", "shares"}, r.positions},
-		{"journal", []string{"household", "version", "line", "event", "kind", "effective", "known",
+		{"journal_line", []string{"household", "version", "line", "event", "kind", "effective", "known",
 			"from_owner", "from_kind", "to_owner", "to_kind", "commodity", "amount"}, r.journal},
 		{"tax_history", []string{"household", "through", "events"}, r.history},
 		{"tax_checkpoint", []string{"household", "version", "as_of", "rules", "body"}, r.books},

@@ -36,7 +36,7 @@ FROM (
     SELECT e.broker_time, 'execution', e.key,
            e.exec_type || ' ' || e.side || ' ' || trim_scale(e.quantity)::text || ' ' || e.symbol || ' @ ' || trim_scale(e.price)::text || ' ' || e.currency
     FROM execution e
-    WHERE e.account = $1
+    WHERE e.household = (SELECT a.household FROM account a WHERE a.id = $1) AND e.account = $1
 ) AS t
 ORDER BY at DESC, kind, subject
 LIMIT $2;

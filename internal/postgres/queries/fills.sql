@@ -42,13 +42,15 @@ ORDER BY source_partition, source_offset;
 
 -- name: FillPosted
 -- All trades, corrections and busts of orders that a correction or a bust is about, whether it came
--- with the batch or was held.
+-- with the batch or was held. What an order did came after the book version that it was planned at.
 SELECT e.household, e.version, e.key, k.content_hash, e.exec_type, e.refers, e.order_id, e.run, e.account, e.symbol, e.side,
        e.quantity, e.price, e.commission, e.fees, e.currency, e.fx, e.fx_day, e.trade_date, e.settle_date, e.venue,
        e.broker_time, e.note, e.lots, e.effective
-FROM execution e
+FROM trade_order o
+JOIN execution e ON e.household = o.household AND e.version > o.book_version AND e.order_id = o.id
 JOIN execution_key k ON k.key = e.key
-WHERE e.order_id = ANY (ARRAY(
+WHERE o.sent IS NOT NULL
+  AND o.id = ANY (ARRAY(
     SELECT unnest($1::text[])
     UNION
     SELECT h.order_id FROM held_execution h WHERE h.order_id = ANY ($2) AND h.released IS NULL))
@@ -132,13 +134,14 @@ WHERE l.household = n.household
 -- name: SaveReplaced
 -- Executions that a correction or a bust took back: they stay, and count no more.
 UPDATE execution e
-SET effective = false
-FROM unnest($1::text[], $2::bigint[]) AS n (household, version)
+SET effective = false,
+    withdrawn = n.by_version
+FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS n (household, version, by_version)
 WHERE e.household = n.household
   AND e.version = n.version;
 
 -- name: SaveWithdrawn
-UPDATE tax_event t
+UPDATE tax_fact t
 SET withdrawn = n.by_version
 FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS n (household, version, by_version)
 WHERE t.household = n.household

@@ -55,13 +55,13 @@ ANALYZE trade_order;
 SELECT o.id, o.run, o.session, o.sequence, o.household, o.account, o.symbol, o.side, o.order_qty AS quantity, o.type, o.limit_price,
        o.time_in_force, o.currency, o.price, o.price_day, o.fx, o.notional, o.account_currency, o.value, h.routing_key,
        coalesce(x.exchange, '') AS exchange
-FROM trade_order o
+FROM live_order l
+JOIN trade_order o ON o.run = l.run AND o.id = l.order_id
 JOIN household h ON h.id = o.household
 LEFT JOIN security x ON x.symbol = o.symbol
-WHERE o.is_live
+WHERE l.sent <= now() - $1::interval
   AND o.state = 'PendingNew'
-  AND o.sent <= now() - $1::interval
-ORDER BY o.sent, o.id
+ORDER BY l.sent, l.order_id
 LIMIT $2;
 
 -- name: LockHouseholds

@@ -173,8 +173,8 @@ ORDER BY id DESC;
 -- name: ViewOrderExecutions
 SELECT household, version, key, exec_type, order_id, run, account, symbol, side, quantity, price, commission, fees, currency,
        trade_date, settle_date, broker_time, effective, source_partition, source_offset
-FROM execution
-WHERE order_id = $1
+FROM (SELECT household AS home, book_version AS planned_at FROM trade_order WHERE id = $1 AND sent IS NOT NULL) AS o
+JOIN execution ON household = o.home AND version > o.planned_at AND order_id = $1
 ORDER BY broker_time DESC, key DESC
 LIMIT $2;
 
@@ -232,8 +232,9 @@ LIMIT $2;
 SELECT household, version, key, exec_type, order_id, run, account, symbol, side, quantity, price, commission, fees, currency,
        trade_date, settle_date, broker_time, effective, source_partition, source_offset
 FROM execution
-WHERE account = $1
-ORDER BY broker_time DESC, key DESC
+WHERE household = (SELECT a.household FROM account a WHERE a.id = $1)
+  AND account = $1
+ORDER BY version DESC
 LIMIT $2;
 
 -- name: ViewLocks
@@ -249,12 +250,21 @@ WHERE household = $1 AND closed IS NULL
 ORDER BY opened, id;
 
 -- name: ViewFills
--- Reports that move shares: FIX's trade, trade correct and trade cancel.
-SELECT household, version, key, exec_type, order_id, run, account, symbol, side, quantity, price, commission, fees, currency,
-       trade_date, settle_date, broker_time, effective, source_partition, source_offset
-FROM execution
-WHERE exec_type IN ('F', 'G', 'H')
-ORDER BY broker_time DESC, key DESC
+-- Reports that move shares, FIX's trade, trade correct and trade cancel: the latest by their time of
+-- those that came last in each partition.
+SELECT e.household, e.version, e.key, e.exec_type, e.order_id, e.run, e.account, e.symbol, e.side, e.quantity, e.price,
+       e.commission, e.fees, e.currency, e.trade_date, e.settle_date, e.broker_time, e.effective, e.source_partition, e.source_offset
+FROM (SELECT partition FROM stream_offset WHERE topic = 'daybreak.fills') AS o
+CROSS JOIN LATERAL (
+    SELECT household, version, key, exec_type, order_id, run, account, symbol, side, quantity, price, commission, fees, currency,
+           trade_date, settle_date, broker_time, effective, source_partition, source_offset
+    FROM execution
+    WHERE source_partition = o.partition
+      AND exec_type IN ('F', 'G', 'H')
+    ORDER BY source_offset DESC
+    LIMIT $1
+) e
+ORDER BY e.broker_time DESC, e.key DESC
 LIMIT $1;
 
 -- name: ViewFillMarks
