@@ -16,10 +16,12 @@ import (
 type Certificate struct {
 	Objective     money.Dec       `json:"objective"`
 	Bound         money.Dec       `json:"bound"`
-	GapBP         money.Dec       `json:"gap_bp"`    // objective less bound, basis points of value
-	GapMoney      money.Dec       `json:"gap_money"` // the same in the account's currency
-	NoTrade       money.Dec       `json:"no_trade"`  // objective of not trading
-	Risk          money.Dec       `json:"risk"`      // parts of the objective
+	GapBP         money.Dec       `json:"gap_bp"`                    // objective less bound, basis points of value
+	GapMoney      money.Dec       `json:"gap_money"`                 // the same in the account's currency
+	CouplingBP    money.Dec       `json:"coupling_bp,omitzero"`      // part of the gap that keeping the household's accounts apart costs this one
+	HouseholdGap  money.Dec       `json:"household_gap_bp,omitzero"` // gap of the household's plan, its decisions counted, basis points of the value of all
+	NoTrade       money.Dec       `json:"no_trade"`                  // objective of not trading
+	Risk          money.Dec       `json:"risk"`                      // parts of the objective
 	Tax           money.Dec       `json:"tax"`
 	Cost          money.Dec       `json:"cost"`
 	Cash          money.Dec       `json:"cash"`
@@ -72,8 +74,9 @@ func below(f float64) money.Dec { return fraction(f).Sub(money.FromUnits(1, cert
 
 var basisPoints = money.FromInt(10_000)
 
-// certify returns the certificate of a solved account.
-func (h *house) certify(f *fitted, p *optimum.Plan) *Certificate {
+// certify returns the certificate of a solved account. What the household's decisions cost the account
+// is proven by the household's own gap, and is no exception.
+func (h *house) certify(f *fitted, p *optimum.Plan, all *optimum.HouseholdPlan) *Certificate {
 	c := &Certificate{
 		Objective: fraction(p.Objective), Bound: below(p.Bound), NoTrade: fraction(p.NoTrade), Risk: fraction(p.Parts.Risk),
 		Tax: fraction(p.Parts.Tax), Cost: fraction(p.Parts.Cost), Cash: fraction(p.Parts.Cash),
@@ -82,8 +85,12 @@ func (h *house) certify(f *fitted, p *optimum.Plan) *Certificate {
 	c.Bound = money.Min(c.Bound, c.Objective) // of a huge objective the last digits are noise
 	gap := c.Objective.Sub(c.Bound)
 	c.GapBP, c.GapMoney = gap.Mul(basisPoints), gap.Mul(p.Value)
+	coupling := money.Min(gap, fraction(p.Coupling))
+	c.CouplingBP, c.HouseholdGap = coupling.Mul(basisPoints), fraction(all.GapBP).Round(6)
+	most := h.gapMax(f.account)
+	isFar := most.Less(c.GapBP.Sub(c.CouplingBP)) || most.Less(c.HouseholdGap)
 	switch {
-	case h.gapMax(f.account).Less(c.GapBP) && !c.GapMoney.Less(h.gapCashMin(f.account)):
+	case isFar && !c.GapMoney.Less(h.gapCashMin(f.account)):
 		c.Exception = GapAboveLimit
 	case len(f.relaxed) > 0:
 		c.Exception = RulesRelaxed

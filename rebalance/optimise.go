@@ -45,17 +45,18 @@ func (h *house) optimise() (isSettled bool, err error) {
 		}
 		isSettled = h.recheckBars(f.account) && isSettled
 		h.nameTrades(f, &plan.Plans[i])
-		f.account.certificate = h.certify(f, &plan.Plans[i])
+		f.account.certificate = h.certify(f, &plan.Plans[i], plan)
 		h.explainIdle(f, &plan.Plans[i])
 	}
 	return isSettled, nil
 }
 
 // leaveSmall takes the trades out of a plan that lowers the objective by less than is asked for, where
-// not trading breaks no rule. Its bound stays.
+// not trading breaks no rule. Its bound stays. Accounts that are taxed by the sum of their year are not
+// looked at one by one.
 func (h *house) leaveSmall(f *fitted, p *optimum.Plan) {
 	fall := (p.NoTrade - p.Objective) * 1e4
-	if len(p.Trades) == 0 || !p.IsIdleAllowed || fall >= h.gainMin(f.account).Float() {
+	if len(p.Trades) == 0 || !p.IsIdleAllowed || f.isNetted() || fall >= h.gainMin(f.account).Float() {
 		return
 	}
 	f.isSmall = true
