@@ -15,6 +15,7 @@ const (
 	threeMax    = 24   // items up to which three at a time are tried, and changes of role
 	exchangeMax = 1024 // items up to which pairs are tried: their number grows with the square
 	gainLeast   = 1e-13
+	spareLeast  = 1e-7  // of value; what less cash could earn is nothing
 	rowSlack    = 1e-12 // of a row that is checked in float64; cash is checked exactly
 )
 
@@ -33,6 +34,7 @@ type rounder struct {
 	exposure  []float64 // load'x
 	rowSum    []float64
 	weight    []float64 // by row, in an excess
+	cashes    int       // rows of cash, the first ones
 	soft      int       // rows at the end that may be passed at a price
 	short     []float64 // what cash must exceed its need by, in value: grows where rounding was too tight
 	pairs     pairing
@@ -99,6 +101,7 @@ func (s *Solver) setTicks() {
 	}
 	r.mayRest, r.least = resize(r.mayRest, p.items), resize(r.least, p.items)
 	r.exposure, r.rowSum, r.short = resize(r.exposure, p.factors), resize(r.rowSum, p.rows), resize(r.short, p.rows)
+	r.cashes = len(b.cash)
 	if r.soft = 0; b.a.Gains.IsNetted {
 		r.soft = netRows
 	}
@@ -452,6 +455,9 @@ func (r *rounder) mends(i int, over float64) [2]int64 {
 // gains most by it, and with whole shares one or two items by one share, in sweeps until none helps.
 func (r *rounder) polish(isWhole bool) {
 	for range polishMax {
+		if !isWhole && !r.hasSpare() {
+			break
+		}
 		best, to, least := -1, int64(0), -gainLeast
 		for i := range r.p.items {
 			if n := r.spend(i); n != r.count[i] && r.isAllowed(i, n) {
@@ -470,6 +476,16 @@ func (r *rounder) polish(isWhole bool) {
 			return
 		}
 	}
+}
+
+// hasSpare reports whether some cash beyond its need is worth a look.
+func (r *rounder) hasSpare() bool {
+	for k := range r.cashes {
+		if r.p.limit[k]-r.rowSum[k]-r.short[k] > spareLeast {
+			return true
+		}
+	}
+	return false
 }
 
 // sweep moves each item by a tick where that lowers the objective and reports whether any moved.
