@@ -175,3 +175,100 @@ func TestRehearsalLeavesNothing(t *testing.T) {
 		t.Errorf("a rehearsal left\n%s\nwant\n%s", after, before)
 	}
 }
+
+// openJournal gives every seeded position its opening entry.
+func openJournal(t testing.TB, pool *pgxpool.Pool) {
+	t.Helper()
+	_, err := pool.Exec(t.Context(), `INSERT INTO journal (household, version, line, event, kind, effective, known, from_owner, from_kind, to_owner, to_kind, commodity, amount)
+		SELECT household, 0, row_number() OVER (PARTITION BY household ORDER BY account), 'opening:' || household, 'opening', $1, now(), '~outside', 'external', account, 'units', symbol, shares
+		FROM position`, session-30)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func splitOf(t testing.TB, id string, ex market.Day) []byte {
+	t.Helper()
+	value, err := json.Marshal(pipeline.EventMessage{Action: &fills.Action{Source: "test", ID: id, Kind: fills.EventSplit, Symbol: "AAA", ExDate: ex, New: 3, Old: 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+func fanoutOf(db *postgres.DB, today market.Day) *pipeline.Fanout {
+	return &pipeline.Fanout{Book: db, Today: func() market.Day { return today }, Now: func() time.Time { return time.Unix(1, 0) }, Log: slog.New(slog.DiscardHandler)}
+}
+
+// TestFillsBesideAFanOut has trades of before an ex-date come while, and after, the split is brought to
+// their households: whatever the order, every account ends with the split of all that it held.
+func TestFillsBesideAFanOut(t *testing.T) {
+	t.Parallel()
+	const households = 1_200 // three pages
+	pool := pgtest.Schema(t)
+	seedBook(t, pool, households)
+	openJournal(t, pool)
+	db := postgres.New(pool)
+	actions := newEventStream(t, db)
+	actions.feed(actions.records([][]byte{splitOf(t, "S1", session+1)}), 1)
+	trades := newStream(t, db)
+	var values [][]byte
+	for h := range households {
+		values = append(values, encode(t, filled(h, portfolio.Sell, "1", "40", "10"))...)
+	}
+	fanned := make(chan error, 1)
+	go func() { fanned <- fanoutOf(db, session+1).Due(t.Context()) }()
+	trades.feed(trades.records(values), 100)
+	if err := <-fanned; err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := fanoutOf(db, session+1).Due(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var wrong, left int
+	err := pool.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE shares <> 90), (SELECT count(*) FROM action_recheck) FROM position WHERE symbol = 'AAA'`).Scan(&wrong, &left)
+	if err != nil || wrong != 0 || left != 0 {
+		t.Errorf("%d of %d accounts do not have 90 shares, %d households wait, %v", wrong, households, left, err)
+	}
+}
+
+func BenchmarkEvents(b *testing.B) {
+	const households, size = 10_000, 2_000
+	pool := pgtest.Schema(b)
+	seedBook(b, pool, households)
+	var values [][]byte
+	for i := range 2 * households {
+		value, err := json.Marshal(happened(i%households, fmt.Sprint("D", i), fills.EventDeposit, amount("10.00")))
+		if err != nil {
+			b.Fatal(err)
+		}
+		values = append(values, value)
+	}
+	s := newEventStream(b, postgres.New(pool))
+	b.ResetTimer()
+	start := time.Now()
+	for range b.N {
+		s.feed(s.records(values), size)
+	}
+	b.ReportMetric(float64(len(values))/time.Since(start).Seconds(), "events/s")
+}
+
+func BenchmarkFanOut(b *testing.B) {
+	const households = 10_000
+	pool := pgtest.Schema(b)
+	seedBook(b, pool, households)
+	openJournal(b, pool)
+	db := postgres.New(pool)
+	s := newEventStream(b, db)
+	s.feed(s.records([][]byte{splitOf(b, "S1", session+1)}), 1)
+	b.ResetTimer()
+	start := time.Now()
+	for range b.N {
+		if err := fanoutOf(db, session+1).Due(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(households/time.Since(start).Seconds(), "accounts/s")
+}

@@ -77,21 +77,26 @@ LIMIT $3;
 SELECT household FROM action_recheck WHERE key = $1 ORDER BY household LIMIT $2;
 
 -- name: ActionHoldings
--- What each account that ever held the security had of it when the ex-date began.
-SELECT p.household, p.account, coalesce(sum(j.amount), 0) AS held
+-- What each account that ever held the security had of it when the ex-date began. The journal is read
+-- once, whatever the planner takes the page for.
+WITH moved AS MATERIALIZED (
+    SELECT owner, sum(amount) AS held
+    FROM (
+        SELECT to_owner AS owner, amount
+        FROM journal
+        WHERE household = ANY ($2) AND to_kind = 'units' AND commodity = $1 AND effective < $3
+        UNION ALL
+        SELECT from_owner, -amount
+        FROM journal
+        WHERE household = ANY ($2) AND from_kind = 'units' AND commodity = $1 AND effective < $3
+    ) AS posting
+    GROUP BY owner
+)
+SELECT p.household, p.account, coalesce(m.held, 0) AS held
 FROM position p
-LEFT JOIN (
-    SELECT household, to_owner AS owner, amount
-    FROM journal
-    WHERE household = ANY ($2) AND to_kind = 'units' AND commodity = $1 AND effective < $3
-    UNION ALL
-    SELECT household, from_owner, -amount
-    FROM journal
-    WHERE household = ANY ($2) AND from_kind = 'units' AND commodity = $1 AND effective < $3
-) AS j ON j.household = p.household AND j.owner = p.account
+LEFT JOIN moved m ON m.owner = p.account
 WHERE p.symbol = $1
   AND p.household = ANY ($2)
-GROUP BY p.household, p.account
 ORDER BY p.household, p.account;
 
 -- name: ActionPosted
