@@ -157,7 +157,7 @@ func (w *Waker) Run(ctx context.Context) error {
 func (w *Waker) turn(ctx context.Context) error {
 	now := w.Now()
 	w.mu.Lock()
-	isStale := w.until.Sub(now) < horizon-horizonEvery
+	isStale := w.until.Sub(now) <= horizon-horizonEvery
 	w.mu.Unlock()
 	if isStale {
 		if err := w.read(ctx, now.Add(horizon)); err != nil {
