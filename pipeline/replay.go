@@ -20,7 +20,7 @@ import (
 type DecidedAccount struct {
 	Outcome       string                 `json:"outcome"`
 	Reason        string                 `json:"reason"`
-	Detail        string                 `json:"detail,omitempty"` // of a parked household
+	Detail        string                 `json:"detail,omitempty"` // of a parked household, or why the rules planned this one
 	Numbers       map[string]string      `json:"numbers"`
 	Currency      market.Currency        `json:"currency,omitempty"`
 	Value         money.Dec              `json:"value"`
@@ -179,7 +179,7 @@ func RecordOf(d Decision, account portfolio.AccountID) DecidedAccount {
 	for _, a := range d.Plan.Accounts {
 		if a.Account == account {
 			r = DecidedAccount{
-				Outcome: string(a.Outcome), Reason: a.Reason.Code, Numbers: a.Reason.Numbers, Currency: a.Currency,
+				Detail: d.Detail, Outcome: string(a.Outcome), Reason: a.Reason.Code, Numbers: a.Reason.Numbers, Currency: a.Currency,
 				Value: a.Value, CashBefore: a.CashBefore, CashAfter: a.CashAfter, DriftBefore: a.DriftBefore,
 				DriftAfter: a.DriftAfter, Harvested: a.Harvested, DeniedAvoided: a.DeniedAvoided, TaxValue: a.TaxValue,
 				Skipped: a.Skipped, Certificate: a.Certificate,

@@ -284,6 +284,9 @@ func Decide(run Run, l Loaded, m *market.Snapshot) (Decision, error) {
 		d.Outcome, d.Reason, d.Detail = OutcomeParked, fault.Code, fault.Error()
 		return d, nil
 	}
+	if d.Plan.Because != "" {
+		d.Detail = "planned by the rules: " + d.Plan.Because
+	}
 	if d.Checkpoint, err = closeBook(l.Input, m); err != nil {
 		return d, fmt.Errorf("household %s: close its tax book: %w", l.Household, err)
 	}

@@ -14,6 +14,7 @@ import (
 	"daybreak/market"
 	"daybreak/pipeline"
 	"daybreak/portfolio"
+	"daybreak/rebalance"
 	"daybreak/tlh"
 )
 
@@ -28,7 +29,33 @@ type accountPage struct {
 	pipeline.AccountShown
 	IfSold   []pipeline.SoldToday     `json:"if_sold_today"` // at the last close on or before the day
 	DoNotBuy []tlh.Bar                `json:"do_not_buy"`    // of the household, by last day
+	LastPlan *lastPlan                `json:"last_plan,omitempty"`
 	Timeline []postgres.TimelineEntry `json:"timeline"`
+}
+
+// lastPlan is what the latest run decided for an account.
+type lastPlan struct {
+	Run         string                 `json:"run"`
+	Outcome     string                 `json:"outcome"`
+	Reason      string                 `json:"reason"`
+	Certificate *rebalance.Certificate `json:"certificate,omitempty"`
+}
+
+// line says on one line how good the plan is.
+func (l lastPlan) line() string {
+	text := fmt.Sprintf("  plan      run %s: %s %s", l.Run, l.Outcome, l.Reason)
+	c := l.Certificate
+	if c == nil {
+		return text + ", by the rules"
+	}
+	text += fmt.Sprintf("; at most %s bp (%s) from the optimum, tracking error %s %% a year", c.GapBP.Fixed(2), c.GapMoney.Fixed(2), percent(c.TrackingError))
+	if c.Exception != "" {
+		text += "; " + c.Exception
+	}
+	if len(c.StandIns) > 0 {
+		text += fmt.Sprintf("; risk of the class for %v", c.StandIns)
+	}
+	return text
 }
 
 func newAccountShowCmd(a *app) *cobra.Command {
@@ -97,6 +124,13 @@ func accountPageOf(c *cobra.Command, db *postgres.DB, id portfolio.AccountID, lo
 	if page.DoNotBuy == nil {
 		page.DoNotBuy = []tlh.Bar{}
 	}
+	last, err := db.LastDecision(c.Context(), id)
+	if err != nil {
+		return page, err
+	}
+	if last != nil {
+		page.LastPlan = &lastPlan{last.Run, last.Outcome, last.Reason, last.Certificate}
+	}
 	page.Timeline, err = db.TimelineWithTaxes(c.Context(), id, day, limit)
 	return page, err
 }
@@ -107,6 +141,9 @@ func writeAccountPage(w io.Writer, page accountPage) error {
 		page.Account, page.Household, page.Region, page.Owner, page.Type, page.Currency, page.Model, page.BookVersion)
 	if page.Fault != "" {
 		p.line("Would be parked: %s", page.Fault)
+	}
+	if page.LastPlan != nil {
+		p.line("%s", page.LastPlan.line())
 	}
 	for _, c := range page.Cash {
 		p.line("  cash      %18s %s", c.Amount.Fixed(2), c.Currency)

@@ -217,6 +217,15 @@ func (db *DB) addTaxes(ctx context.Context, a *pipeline.AccountView) error {
 	return nil
 }
 
+// LastDecision returns what the latest run that decided an account decided for it; nil where none has.
+func (db *DB) LastDecision(ctx context.Context, id portfolio.AccountID) (*pipeline.AccountDecision, error) {
+	found, err := rowsOf[pipeline.AccountDecision](ctx, db, "ViewAccountDecisions", id, "", 1)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return &found[0], nil
+}
+
 func (db *DB) siblings(ctx context.Context, household portfolio.HouseholdID, but portfolio.AccountID) ([]portfolio.AccountID, error) {
 	rows, err := db.pool.Query(ctx, query("ViewSiblings"), household, but)
 	if err != nil {
