@@ -153,3 +153,16 @@ func TestPlanHouseholdsLocates(t *testing.T) {
 		t.Errorf("--location maybe = %d, want %d", got.code, exitUsage)
 	}
 }
+
+// FuzzParseToday checks that whatever a line says of the day is read or refused.
+func FuzzParseToday(f *testing.F) {
+	f.Add([]byte(`{"locks":[{"symbol":"A","account":"X","until":"2020-04-01"}],"spend_unsettled":"never"}`))
+	f.Add([]byte(`{"open_orders":[{"id":"B","account":"X","symbol":"A","side":"buy","leaves":"1"}],"location":{"drags":[]}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		record := pipeline.HouseholdRecord{ID: "H", Today: data, Accounts: []pipeline.AccountRecord{{ID: "X"}}}
+		today, err := parseToday(record)
+		if err == nil && len(data) > 0 && today.validate(record) != nil {
+			t.Errorf("parseToday(%s) = nil, want its fault", data)
+		}
+	})
+}
