@@ -141,24 +141,16 @@ func newActionApplyCmd(a *app) *cobra.Command {
 		Long:  "What the role fills does by itself every two seconds; a second time it changes nothing.",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			where, err := a.connect(c.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = where.Close() }()
-			s, err := a.openServices(c.Context(), where)
-			if err != nil {
-				return err
-			}
-			defer s.Close()
-			if err := s.fanout().Due(c.Context()); err != nil {
-				return err
-			}
-			all, err := s.db.Actions(c.Context(), actionsMax)
-			if err != nil {
-				return err
-			}
-			return emit(a, all, writeActionStates)
+			return a.withServices(c.Context(), func(s *services) error {
+				if err := s.fanout().Due(c.Context()); err != nil {
+					return err
+				}
+				all, err := s.db.Actions(c.Context(), actionsMax)
+				if err != nil {
+					return err
+				}
+				return emit(a, all, writeActionStates)
+			})
 		},
 	}
 }

@@ -30,23 +30,30 @@ func newEventPublishCmd(a *app) *cobra.Command {
 		Example: "  daybreak event publish deposits.jsonl --data ./daybreak-data",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			where, err := a.connect(c.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = where.Close() }()
-			s, err := a.openServices(c.Context(), where)
-			if err != nil {
-				return err
-			}
-			defer s.Close()
-			n, err := s.publishEvents(c.Context(), args)
-			if err != nil {
-				return err
-			}
-			return emitOne(a, published{Topic: pipeline.TopicEvents, Records: n}, writePublished)
+			return a.withServices(c.Context(), func(s *services) error {
+				n, err := s.publishEvents(c.Context(), args)
+				if err != nil {
+					return err
+				}
+				return emitOne(a, published{Topic: pipeline.TopicEvents, Records: n}, writePublished)
+			})
 		},
 	}
+}
+
+// withServices calls do with the connections of a service.
+func (a *app) withServices(ctx context.Context, do func(*services) error) error {
+	where, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = where.Close() }()
+	s, err := a.openServices(ctx, where)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return do(s)
 }
 
 // published is what `event publish` prints.
