@@ -64,7 +64,7 @@ type fillsBench struct {
 }
 
 func newBenchFillsCmd(a *app) *cobra.Command {
-	b := fillsBench{app: a, session: market.NewDay(2020, 3, 16)}
+	b := fillsBench{app: a, session: syntheticSession}
 	c := &cobra.Command{
 		Use:   "fills",
 		Short: "Measure the fill stream: fills a second with all effects, WAL a fill, latency, memory",
@@ -272,7 +272,7 @@ func (b *fillsBench) startConsumer(ctx context.Context, place *installation) err
 		return err
 	}
 	c := exec.CommandContext(ctx, self, "serve", roleFills, "--database-url", place.DSN, "--brokers", strings.Join(place.Brokers, ","), "--log", "warn")
-	c.Env = []string{"HOME=" + os.Getenv("HOME"), "PATH=" + os.Getenv("PATH"), "GOMAXPROCS=" + os.Getenv("GOMAXPROCS")}
+	c.Env = []string{"HOME=" + os.Getenv("HOME"), "PATH=" + os.Getenv("PATH")}
 	c.Stderr = b.app.errOut
 	b.consumer = c
 	return c.Start()

@@ -168,18 +168,34 @@ func (s *services) consumer(topic, group string, batchMax int, h pipeline.Handle
 	}
 }
 
-// fills applies executions and events to the book. One process owns the same partitions of both
-// topics. What comes by security is fanned out to the holders by any of them.
+// fillsLanes is how many members of the group of fills a process has. While one waits for the database
+// the other computes; a household is always of one of them.
+const fillsLanes = 2
+
+// fills applies executions and events to the book. What comes by security is fanned out to the holders
+// by any process.
 func (s *services) fills(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for lane := range fillsLanes {
+		group.Go(func() error { return s.fillsLane(ctx, lane) })
+	}
+	group.Go(func() error { return s.fanout().Run(ctx) })
+	return group.Wait()
+}
+
+// fillsLane is one member of the group: it owns the same partitions of both topics.
+func (s *services) fillsLane(ctx context.Context, lane int) error {
 	owns := kafka.NewOwnership()
 	executions := s.consumer(pipeline.TopicFills, groupFills, fillsBatchMax, pipeline.NewFills(s.db, s.codec, s.app.now, s.app.log))
 	executions.Tell = owns
+	if lane > 0 && s.instance != "" {
+		executions.Instance = fmt.Sprintf("%s.%d", s.instance, lane)
+	}
 	events := s.consumer(pipeline.TopicEvents, groupEvents, eventsBatchMax, pipeline.NewEvents(s.db, s.events, s.app.now, s.app.log))
 	events.Follow = owns
 	group, ctx := errgroup.WithContext(ctx)
-	for _, run := range []func(context.Context) error{executions.Run, events.Run, s.fanout().Run} {
-		group.Go(func() error { return run(ctx) })
-	}
+	group.Go(func() error { return executions.Run(ctx) })
+	group.Go(func() error { return events.Run(ctx) })
 	return group.Wait()
 }
 

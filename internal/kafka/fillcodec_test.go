@@ -67,6 +67,7 @@ func TestFillCodecRefuses(t *testing.T) {
 		{"header only", good[:4], "TOO_SHORT"},
 		{"no wire format", []byte(`{"exec_id":"E1"}`), "BAD_MAGIC"},
 		{"another schema", change(func(b []byte) []byte { binary.BigEndian.PutUint32(b[1:], 9); return b }), "UNKNOWN_SCHEMA"},
+		{"an id that no registry gives", change(func(b []byte) []byte { binary.BigEndian.PutUint32(b[1:], 1<<31); return b }), "UNKNOWN_SCHEMA"},
 		{"cut off", good[:len(good)-3], "BAD_AVRO"},
 		{"bytes after the record", change(func(b []byte) []byte { return append(b, 0) }), "BAD_AVRO"},
 		{"too large", change(func(b []byte) []byte { return append(b, make([]byte, recordMax)...) }), "TOO_LARGE"},

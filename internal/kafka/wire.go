@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -83,7 +84,11 @@ func (c *readers) open(value []byte) (*reader, []byte, error) {
 	case value[0] != wireMagic:
 		return nil, nil, bad("BAD_MAGIC", "first byte is %d", value[0])
 	}
-	r, err := c.of(int(binary.BigEndian.Uint32(value[1:])))
+	id := binary.BigEndian.Uint32(value[1:])
+	if id > math.MaxInt32 {
+		return nil, nil, bad("UNKNOWN_SCHEMA", "schema id %d, which no registry gives", id)
+	}
+	r, err := c.of(int(id))
 	if err != nil {
 		return nil, nil, err
 	}
