@@ -28,52 +28,52 @@ const (
 // RunOverview is a run and how far it has come. Decided, Parked and Proposed are counters that
 // workers keep; Planned and Accounts are counted from decisions; the others are counted from orders.
 type RunOverview struct {
-	Run      Run
-	Decided  int64 // households
-	Parked   int64 // households, part of Decided
-	Accounts int64 // accounts of the decided households
-	Planned  int64 // accounts with orders
-	Orders   int64
-	Flagged  int64
-	Held     int64
-	Ready    int64 // approved and not submitted
-	Waiting  int64 // submitted and not sent, mostly for the sales that fund them
-	Approved int64 // approved, at whatever state since
-	Sent     int64
-	Filled   int64
-	Rejected int64
+	Run      Run   `json:"run"`
+	Decided  int64 `json:"decided"`  // households
+	Parked   int64 `json:"parked"`   // households, part of Decided
+	Accounts int64 `json:"accounts"` // accounts of the decided households
+	Planned  int64 `json:"planned"`  // accounts with orders
+	Orders   int64 `json:"orders"`
+	Flagged  int64 `json:"flagged"`
+	Held     int64 `json:"held"`
+	Ready    int64 `json:"ready"`    // approved and not submitted
+	Waiting  int64 `json:"waiting"`  // submitted and not sent, mostly for the sales that fund them
+	Approved int64 `json:"approved"` // approved, at whatever state since
+	Sent     int64 `json:"sent"`
+	Filled   int64 `json:"filled"`
+	Rejected int64 `json:"rejected"`
 }
 
 // RunRegion is what a run harvests and holds in one region and account currency. Harvested,
 // DeniedAvoided and TaxValue are in the region's home currency, cash in Currency.
 type RunRegion struct {
-	Region        string
-	Currency      market.Currency
-	Accounts      int64
-	Harvested     money.Dec
-	DeniedAvoided money.Dec
-	TaxValue      money.Dec
-	CashBefore    money.Dec
-	CashAfter     money.Dec
+	Region        string          `json:"region"`
+	Currency      market.Currency `json:"currency"`
+	Accounts      int64           `json:"accounts"`
+	Harvested     money.Dec       `json:"harvested"`
+	DeniedAvoided money.Dec       `json:"denied_avoided"`
+	TaxValue      money.Dec       `json:"tax_value"`
+	CashBefore    money.Dec       `json:"cash_before"`
+	CashAfter     money.Dec       `json:"cash_after"`
 }
 
 // ParkedHousehold is a household that a run could not plan. Planted names the fault where the
 // sample world put one there on purpose.
 type ParkedHousehold struct {
-	Household portfolio.HouseholdID
-	Region    string
-	Reason    string
-	Detail    string
-	Accounts  []portfolio.AccountID
-	Planted   string
+	Household portfolio.HouseholdID `json:"household"`
+	Region    string                `json:"region"`
+	Reason    string                `json:"reason"`
+	Detail    string                `json:"detail"`
+	Accounts  []portfolio.AccountID `json:"accounts"`
+	Planted   string                `json:"planted"`
 }
 
 // DriftCount is the number of accounts whose drift before and after lies in one step: from
 // Step × DriftStep up to the next.
 type DriftCount struct {
-	Step   int
-	Before int64
-	After  int64
+	Step   int   `json:"step"`
+	Before int64 `json:"before"`
+	After  int64 `json:"after"`
 }
 
 // DriftStep is the width of a DriftCount, a share of the account's value.
@@ -81,11 +81,11 @@ var DriftStep = money.MustParse("0.0025")
 
 // RunDetails are the figures of a run beside its progress.
 type RunDetails struct {
-	Summary Summary
-	Regions []RunRegion
-	Skipped []ReasonTotal // candidates that were not traded
-	Drift   []DriftCount
-	Parked  []ParkedHousehold // the first ParkedMax by id
+	Summary Summary           `json:"summary"`
+	Regions []RunRegion       `json:"regions"`
+	Skipped []ReasonTotal     `json:"skipped"` // candidates that were not traded
+	Drift   []DriftCount      `json:"drift"`
+	Parked  []ParkedHousehold `json:"parked"` // the first ParkedMax by id
 }
 
 // ParkedMax bounds the parked households of RunDetails.
@@ -135,83 +135,83 @@ type OrderPage struct {
 
 // OrderRow is one order of a list.
 type OrderRow struct {
-	Run             string
-	ID              orders.ID
-	Household       portfolio.HouseholdID
-	Region          string
-	Account         portfolio.AccountID
-	Symbol          market.Symbol
-	Name            string // of the security
-	Side            portfolio.Side
-	Quantity        money.Dec
-	Currency        market.Currency
-	Price           money.Dec
-	PriceDay        market.Day
-	Notional        money.Dec
-	AccountCurrency market.Currency
-	Value           money.Dec
-	Reason          string
-	Numbers         map[string]string
-	State           ReviewState
-	Exception       string
-	HeldBy          string
-	OrderQty        money.Dec
-	CumQty          money.Dec
-	LeavesQty       money.Dec
+	Run             string                `json:"run"`
+	ID              orders.ID             `json:"id"`
+	Household       portfolio.HouseholdID `json:"household"`
+	Region          string                `json:"region"`
+	Account         portfolio.AccountID   `json:"account"`
+	Symbol          market.Symbol         `json:"symbol"`
+	Name            string                `json:"name"` // of the security
+	Side            portfolio.Side        `json:"side"`
+	Quantity        money.Dec             `json:"quantity"`
+	Currency        market.Currency       `json:"currency"`
+	Price           money.Dec             `json:"price"`
+	PriceDay        market.Day            `json:"price_day"`
+	Notional        money.Dec             `json:"notional"`
+	AccountCurrency market.Currency       `json:"account_currency"`
+	Value           money.Dec             `json:"value"`
+	Reason          string                `json:"reason"`
+	Numbers         map[string]string     `json:"numbers"`
+	State           ReviewState           `json:"state"`
+	Exception       string                `json:"exception"`
+	HeldBy          string                `json:"held_by"`
+	OrderQty        money.Dec             `json:"order_qty"`
+	CumQty          money.Dec             `json:"cum_qty"`
+	LeavesQty       money.Dec             `json:"leaves_qty"`
 }
 
 // OrderDetail is one order with all that explains it.
 type OrderDetail struct {
 	OrderRow
-	Lots            []rebalance.TradeLot
-	WaitsFor        []string
-	BookVersion     int64
-	ContentHash     string
-	FX              money.Dec
-	LimitPrice      money.Dec
-	ExceptionDetail string
-	Sent            *time.Time
-	Approval        *Approved        `db:"-"`
-	Overrides       []LockOverride   `db:"-"` // of tax locks, the latest first
-	Decision        *AccountDecision `db:"-"`
-	Executions      []ExecutionRow   `db:"-"`
-	History         []AuditRow       `db:"-"`
+	Lots            []rebalance.TradeLot `json:"lots"`
+	WaitsFor        []string             `json:"waits_for"`
+	BookVersion     int64                `json:"book_version"`
+	ContentHash     string               `json:"content_hash"`
+	FX              money.Dec            `json:"fx"`
+	LimitPrice      money.Dec            `json:"limit_price"`
+	ExceptionDetail string               `json:"exception_detail"`
+	Sent            *time.Time           `json:"sent,omitempty"`
+	Approval        *Approved            `json:"approval,omitempty" db:"-"`
+	Overrides       []LockOverride       `json:"overrides" db:"-"` // of tax locks, the latest first
+	Decision        *AccountDecision     `json:"decision,omitempty" db:"-"`
+	Executions      []ExecutionRow       `json:"executions" db:"-"`
+	History         []AuditRow           `json:"history" db:"-"`
 }
 
 // Approved says who approved an order, and in which frozen set.
 type Approved struct {
-	ID       int64
-	Filter   string
-	Orders   int
-	Root     string
-	Maker    string
-	Approver string
-	Comment  string
-	Decided  time.Time
+	ID       int64     `json:"id"`
+	Filter   string    `json:"filter"`
+	Orders   int       `json:"orders"`
+	Root     string    `json:"root"`
+	Maker    string    `json:"maker"`
+	Approver string    `json:"approver"`
+	Comment  string    `json:"comment"`
+	Decided  time.Time `json:"decided"`
 }
 
 // AuditRow is one act on an order.
 type AuditRow struct {
-	At      time.Time
-	Actor   string
-	Action  string
-	Comment string
+	At      time.Time `json:"at"`
+	Actor   string    `json:"actor"`
+	Action  string    `json:"action"`
+	Comment string    `json:"comment"`
 }
 
 // OrderTotal is the count and notional of orders on one side in one currency.
 type OrderTotal struct {
-	Side     portfolio.Side
-	Currency market.Currency
-	Orders   int64
-	Notional money.Dec
+	Side     portfolio.Side  `json:"side"`
+	Currency market.Currency `json:"currency"`
+	Orders   int64           `json:"orders"`
+	Notional money.Dec       `json:"notional"`
 }
 
 // FacetCount is how many of a list's orders have a value of a facet: side, region, symbol, reason,
 // state or currency.
 type FacetCount struct {
-	Facet string
-	Value string
-	Count int64
+	Facet string `json:"facet"`
+	Value string `json:"value"`
+	Count int64  `json:"count"`
 }
 
 // FacetMax bounds the values of one facet, the most frequent first.
@@ -219,100 +219,100 @@ const FacetMax = 40
 
 // AccountDecision is what a run decided for an account.
 type AccountDecision struct {
-	Run           string
-	Household     portfolio.HouseholdID
-	Outcome       string
-	Reason        string
-	Numbers       map[string]string
-	Currency      market.Currency
-	Value         money.Dec
-	CashBefore    money.Dec
-	CashAfter     money.Dec
-	DriftBefore   money.Dec
-	DriftAfter    money.Dec
-	Harvested     money.Dec
-	DeniedAvoided money.Dec
-	TaxValue      money.Dec
-	Skipped       []rebalance.Reason
-	Certificate   *rebalance.Certificate // nil where the rules planned
-	Exception     string                 // why a person must look at the plan, or ""
+	Run           string                 `json:"run"`
+	Household     portfolio.HouseholdID  `json:"household"`
+	Outcome       string                 `json:"outcome"`
+	Reason        string                 `json:"reason"`
+	Numbers       map[string]string      `json:"numbers"`
+	Currency      market.Currency        `json:"currency"`
+	Value         money.Dec              `json:"value"`
+	CashBefore    money.Dec              `json:"cash_before"`
+	CashAfter     money.Dec              `json:"cash_after"`
+	DriftBefore   money.Dec              `json:"drift_before"`
+	DriftAfter    money.Dec              `json:"drift_after"`
+	Harvested     money.Dec              `json:"harvested"`
+	DeniedAvoided money.Dec              `json:"denied_avoided"`
+	TaxValue      money.Dec              `json:"tax_value"`
+	Skipped       []rebalance.Reason     `json:"skipped"`
+	Certificate   *rebalance.Certificate `json:"certificate,omitempty"` // nil where the rules planned
+	Exception     string                 `json:"exception"`             // why a person must look at the plan, or ""
 }
 
 // AccountView is an account as its page shows it. Positions are priced with the last close on or
 // before PriceDay, the session of the latest run.
 type AccountView struct {
-	ID         portfolio.AccountID
-	Household  portfolio.HouseholdID
-	Region     string
-	Owner      string
-	Type       string
-	Currency   market.Currency
-	Model      string
-	Opened     market.Day
-	PriceDay   market.Day
-	Siblings   []portfolio.AccountID `db:"-"` // the other accounts of the household
-	Positions  []PositionRow         `db:"-"`
-	Cash       []portfolio.Cash      `db:"-"`
-	Decisions  []AccountDecision     `db:"-"`
-	Orders     []OrderRow            `db:"-"`
-	Executions []ExecutionRow        `db:"-"`
-	Locks      []LockRow             `db:"-"`
-	Exceptions []ExceptionRow        `db:"-"`
-	Taxes      []TaxMark             `db:"-"` // newest first
-	TaxFault   string                `db:"-"` // why there are none
+	ID         portfolio.AccountID   `json:"id"`
+	Household  portfolio.HouseholdID `json:"household"`
+	Region     string                `json:"region"`
+	Owner      string                `json:"owner"`
+	Type       string                `json:"type"`
+	Currency   market.Currency       `json:"currency"`
+	Model      string                `json:"model"`
+	Opened     market.Day            `json:"opened"`
+	PriceDay   market.Day            `json:"price_day"`
+	Siblings   []portfolio.AccountID `json:"siblings" db:"-"` // the other accounts of the household
+	Positions  []PositionRow         `json:"positions" db:"-"`
+	Cash       []portfolio.Cash      `json:"cash" db:"-"`
+	Decisions  []AccountDecision     `json:"decisions" db:"-"`
+	Orders     []OrderRow            `json:"orders" db:"-"`
+	Executions []ExecutionRow        `json:"executions" db:"-"`
+	Locks      []LockRow             `json:"locks" db:"-"`
+	Exceptions []ExceptionRow        `json:"exceptions" db:"-"`
+	Taxes      []TaxMark             `json:"taxes" db:"-"`     // newest first
+	TaxFault   string                `json:"tax_fault" db:"-"` // why there are none
 }
 
 // PositionRow is a position with its price; Price is zero where there is none.
 type PositionRow struct {
-	Symbol   market.Symbol
-	Name     string
-	Shares   money.Dec
-	Currency market.Currency
-	Price    money.Dec
-	PriceDay market.Day
+	Symbol   market.Symbol   `json:"symbol"`
+	Name     string          `json:"name"`
+	Shares   money.Dec       `json:"shares"`
+	Currency market.Currency `json:"currency"`
+	Price    money.Dec       `json:"price"`
+	PriceDay market.Day      `json:"price_day"`
 }
 
 // LockRow is a lock on buying back, as an account's household has it.
 type LockRow struct {
-	Property string
-	Symbol   market.Symbol
-	Account  portfolio.AccountID
-	Until    market.Day
-	State    string
+	Property string              `json:"property"`
+	Symbol   market.Symbol       `json:"symbol"`
+	Account  portfolio.AccountID `json:"account"`
+	Until    market.Day          `json:"until"`
+	State    string              `json:"state"`
 }
 
 // ExceptionRow is an exception of the book that is open.
 type ExceptionRow struct {
-	Account portfolio.AccountID
-	Code    string
-	Subject string
-	Detail  string
-	Owner   string
-	Opened  time.Time
+	Account portfolio.AccountID `json:"account"`
+	Code    string              `json:"code"`
+	Subject string              `json:"subject"`
+	Detail  string              `json:"detail"`
+	Owner   string              `json:"owner"`
+	Opened  time.Time           `json:"opened"`
 }
 
 // ExecutionRow is one execution as the book applied it.
 type ExecutionRow struct {
-	Household       portfolio.HouseholdID
-	Version         int64
-	Key             string
-	ExecType        string
-	OrderID         orders.ID
-	Run             string
-	Account         portfolio.AccountID
-	Symbol          market.Symbol
-	Side            portfolio.Side
-	Quantity        money.Dec
-	Price           money.Dec
-	Commission      money.Dec
-	Fees            money.Dec
-	Currency        market.Currency
-	TradeDate       market.Day
-	SettleDate      market.Day
-	BrokerTime      time.Time
-	Effective       bool
-	SourcePartition int32
-	SourceOffset    int64
+	Household       portfolio.HouseholdID `json:"household"`
+	Version         int64                 `json:"version"`
+	Key             string                `json:"key"`
+	ExecType        string                `json:"exec_type"`
+	OrderID         orders.ID             `json:"order_id"`
+	Run             string                `json:"run"`
+	Account         portfolio.AccountID   `json:"account"`
+	Symbol          market.Symbol         `json:"symbol"`
+	Side            portfolio.Side        `json:"side"`
+	Quantity        money.Dec             `json:"quantity"`
+	Price           money.Dec             `json:"price"`
+	Commission      money.Dec             `json:"commission"`
+	Fees            money.Dec             `json:"fees"`
+	Currency        market.Currency       `json:"currency"`
+	TradeDate       market.Day            `json:"trade_date"`
+	SettleDate      market.Day            `json:"settle_date"`
+	BrokerTime      time.Time             `json:"broker_time"`
+	Effective       bool                  `json:"effective"`
+	SourcePartition int32                 `json:"source_partition"`
+	SourceOffset    int64                 `json:"source_offset"`
 }
 
 // FillMark is the next offset of a partition of executions that a reader has not seen.
@@ -323,25 +323,25 @@ type FillMark struct {
 
 // StreamRow is how far a topic was applied, over all of its partitions.
 type StreamRow struct {
-	Topic      string
-	Partitions int64
-	Applied    int64
-	Duplicate  int64
-	Held       int64
-	Dead       int64
-	LastRecord *time.Time
+	Topic      string     `json:"topic"`
+	Partitions int64      `json:"partitions"`
+	Applied    int64      `json:"applied"`
+	Duplicate  int64      `json:"duplicate"`
+	Held       int64      `json:"held"`
+	Dead       int64      `json:"dead"`
+	LastRecord *time.Time `json:"last_record,omitempty"`
 }
 
 // StateCount is the number of orders in a state, over the runs whose orders may still move.
 type StateCount struct {
-	State string
-	Count int64
+	State string `json:"state"`
+	Count int64  `json:"count"`
 }
 
 // Found says what a text that a person searched for is the id of: "run", "order", "account",
 // "household" or "symbol"; Run is the latest run that has it, for orders and symbols.
 type Found struct {
-	Kind string
-	ID   string
-	Run  string
+	Kind string `json:"kind"`
+	ID   string `json:"id"`
+	Run  string `json:"run"`
 }

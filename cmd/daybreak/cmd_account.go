@@ -10,52 +10,15 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"daybreak/internal/postgres"
 	"daybreak/market"
 	"daybreak/pipeline"
 	"daybreak/portfolio"
-	"daybreak/rebalance"
-	"daybreak/tlh"
 )
 
 func newAccountCmd(a *app) *cobra.Command {
 	c := &cobra.Command{Use: "account", Short: "Look at one account, and replay what was decided for it"}
 	c.AddCommand(newAccountShowCmd(a), newAccountReplayCmd(a))
 	return c
-}
-
-// accountPage is all that `account show` prints.
-type accountPage struct {
-	pipeline.AccountShown
-	IfSold   []pipeline.SoldToday     `json:"if_sold_today"` // at the last close on or before the day
-	DoNotBuy []tlh.Bar                `json:"do_not_buy"`    // of the household, by last day
-	LastPlan *lastPlan                `json:"last_plan,omitempty"`
-	Timeline []postgres.TimelineEntry `json:"timeline"`
-}
-
-// lastPlan is what the latest run decided for an account.
-type lastPlan struct {
-	Run         string                 `json:"run"`
-	Outcome     string                 `json:"outcome"`
-	Reason      string                 `json:"reason"`
-	Certificate *rebalance.Certificate `json:"certificate,omitempty"`
-}
-
-// line says on one line how good the plan is.
-func (l lastPlan) line() string {
-	text := fmt.Sprintf("  plan      run %s: %s %s", l.Run, l.Outcome, l.Reason)
-	c := l.Certificate
-	if c == nil {
-		return text + ", by the rules"
-	}
-	text += fmt.Sprintf("; at most %s bp (%s) from the optimum, tracking error %s %% a year", c.GapBP.Fixed(2), c.GapMoney.Fixed(2), percent(c.TrackingError))
-	if c.Exception != "" {
-		text += "; " + c.Exception
-	}
-	if len(c.StandIns) > 0 {
-		text += fmt.Sprintf("; risk of the class for %v", c.StandIns)
-	}
-	return text
 }
 
 func newAccountShowCmd(a *app) *cobra.Command {
@@ -76,16 +39,11 @@ func newAccountShowCmd(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				load := d.db.HouseholdAt
+				q := pipeline.AccountRequest{Account: portfolio.AccountID(args[0]), Today: day, Limit: limit}
 				if asOf != "" {
-					load = d.db.HouseholdAsOf
+					q.AsOf = day
 				}
-				loaded, err := load(c.Context(), portfolio.AccountID(args[0]), day)
-				if err != nil {
-					return err
-				}
-				loaded.Input.Day = max(day, lastTrade(loaded))
-				page, err := accountPageOf(c, d.db, portfolio.AccountID(args[0]), loaded, limit)
+				page, err := pipeline.LookAtAccount(c.Context(), d.db, q)
 				if err != nil {
 					return err
 				}
@@ -98,44 +56,24 @@ func newAccountShowCmd(a *app) *cobra.Command {
 	return c
 }
 
-// lastTrade returns the day of the last tax event since a household's checkpoint, NoDay where there is
-// none. A sample installation may have traded a session that its clock does not show yet.
-func lastTrade(l pipeline.Loaded) market.Day {
-	last := market.NoDay
-	for i := range l.Input.Events {
-		last = max(last, l.Input.Events[i].Day)
+// lastPlanLine says on one line how good the latest plan of an account is.
+func lastPlanLine(l pipeline.LastPlan) string {
+	text := fmt.Sprintf("  plan      run %s: %s %s", l.Run, l.Outcome, l.Reason)
+	c := l.Certificate
+	if c == nil {
+		return text + ", by the rules"
 	}
-	return last
+	text += fmt.Sprintf("; at most %s bp (%s) from the optimum, tracking error %s %% a year", c.GapBP.Fixed(2), c.GapMoney.Fixed(2), percent(c.TrackingError))
+	if c.Exception != "" {
+		text += "; " + c.Exception
+	}
+	if len(c.StandIns) > 0 {
+		text += fmt.Sprintf("; risk of the class for %v", c.StandIns)
+	}
+	return text
 }
 
-func accountPageOf(c *cobra.Command, db *postgres.DB, id portfolio.AccountID, loaded pipeline.Loaded, limit int) (accountPage, error) {
-	day := loaded.Input.Day
-	snapshot, err := db.MarketSnapshot(c.Context(), day)
-	if err != nil {
-		return accountPage{}, err
-	}
-	page := accountPage{}
-	if page.AccountShown, err = pipeline.ShowAccount(loaded, id, snapshot.Identical(), day); err != nil {
-		return page, err
-	}
-	if page.IfSold, page.DoNotBuy, err = pipeline.AskAccount(loaded, id, snapshot); err != nil {
-		return page, err
-	}
-	if page.DoNotBuy == nil {
-		page.DoNotBuy = []tlh.Bar{}
-	}
-	last, err := db.LastDecision(c.Context(), id)
-	if err != nil {
-		return page, err
-	}
-	if last != nil {
-		page.LastPlan = &lastPlan{last.Run, last.Outcome, last.Reason, last.Certificate}
-	}
-	page.Timeline, err = db.TimelineWithTaxes(c.Context(), id, day, limit)
-	return page, err
-}
-
-func writeAccountPage(w io.Writer, page accountPage) error {
+func writeAccountPage(w io.Writer, page pipeline.AccountPage) error {
 	p := &printer{w: w}
 	p.line("Account %s of household %s (%s), owner %s, %s in %s, model %s, book version %d",
 		page.Account, page.Household, page.Region, page.Owner, page.Type, page.Currency, page.Model, page.BookVersion)
@@ -143,7 +81,7 @@ func writeAccountPage(w io.Writer, page accountPage) error {
 		p.line("Would be parked: %s", page.Fault)
 	}
 	if page.LastPlan != nil {
-		p.line("%s", page.LastPlan.line())
+		p.line("%s", lastPlanLine(*page.LastPlan))
 	}
 	for _, c := range page.Cash {
 		p.line("  cash      %18s %s", c.Amount.Fixed(2), c.Currency)

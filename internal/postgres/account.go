@@ -78,14 +78,7 @@ func scanExport(row pgx.CollectableRow) (orders.Export, error) {
 }
 
 // TimelineEntry is one thing that happened to an account.
-type TimelineEntry struct {
-	At      time.Time `json:"at"`
-	Kind    string    `json:"kind"`
-	Subject string    `json:"subject"`
-	Detail  string    `json:"detail"`
-	// Tax is what an entry of kind tax says, in its parts.
-	Tax *pipeline.TaxMark `json:"tax,omitempty" db:"-"`
-}
+type TimelineEntry = pipeline.TimelineEntry
 
 // Timeline returns what happened to an account, newest first, at most limit entries.
 func (db *DB) Timeline(ctx context.Context, account portfolio.AccountID, limit int) ([]TimelineEntry, error) {

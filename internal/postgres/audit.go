@@ -5,11 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"daybreak/internal/access"
 )
 
 // AuditEntry is one act of a person or of the scheduler that changed what will be traded.
@@ -32,11 +34,10 @@ func writeAudit(ctx context.Context, tx pgx.Tx, e AuditEntry) error {
 	}
 	var id int64
 	var previous string
-	err := tx.QueryRow(ctx, query("LastAudit")).Scan(&id, &previous)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+	if err := tx.QueryRow(ctx, query("LastAudit")).Scan(&id, &previous); err != nil {
 		return fmt.Errorf("audit %s: %w", e.Action, err)
 	}
-	detail, err := json.Marshal(e.Detail)
+	detail, err := json.Marshal(e.proven(ctx))
 	if err != nil {
 		return fmt.Errorf("audit %s: %w", e.Action, err)
 	}
@@ -46,6 +47,29 @@ func writeAudit(ctx context.Context, tx pgx.Tx, e AuditEntry) error {
 		return fmt.Errorf("audit %s: %w", e.Action, err)
 	}
 	return nil
+}
+
+// proven returns the entry's detail with how its actor proved who that is, and with the person in whose
+// context it was done where that is another one.
+func (e AuditEntry) proven(ctx context.Context) map[string]any {
+	p := access.Of(ctx)
+	if p == nil {
+		return e.Detail
+	}
+	detail := map[string]any{}
+	maps.Copy(detail, e.Detail)
+	if p.Via != "" {
+		detail["via"] = p.Via
+	}
+	if p.Name != e.Actor {
+		detail["by"] = p.Name
+	}
+	return detail
+}
+
+// RecordAct appends an entry to the audit trail that no other change comes with.
+func (db *DB) RecordAct(ctx context.Context, e AuditEntry) error {
+	return db.inTx(ctx, func(tx pgx.Tx) error { return writeAudit(ctx, tx, e) })
 }
 
 // auditLink is what the hash of an audit row covers, in this order.

@@ -12,19 +12,8 @@ import (
 	"daybreak/pipeline"
 )
 
-// BookException is a fact that broke a rule of the book: it stops the household's new orders until a
-// person has closed it.
-type BookException struct {
-	ID        int64      `json:"id"`
-	Household string     `json:"household"`
-	Account   string     `json:"account"`
-	Code      string     `json:"code"`
-	Subject   string     `json:"subject"`
-	Detail    string     `json:"detail"`
-	Owner     string     `json:"owner"`
-	Opened    time.Time  `json:"opened"`
-	Closed    *time.Time `json:"closed,omitempty"`
-}
+// BookException is a fact that broke a rule of the book.
+type BookException = pipeline.BookException
 
 // Exceptions returns the open exceptions of the book, the oldest first; with all the closed ones too.
 func (db *DB) Exceptions(ctx context.Context, all bool) ([]BookException, error) {

@@ -35,6 +35,7 @@ func Open(ctx context.Context, dsn string, connectionsMax int) (*DB, error) {
 		registerTypes(c.TypeMap())
 		return nil
 	}
+	config.PrepareConn = actFor
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)

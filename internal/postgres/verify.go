@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -166,37 +165,4 @@ func taxDayOf(place, exchange string, session market.Day) (market.Day, error) {
 	}
 	settles, err := market.SettleDay(exchange, session)
 	return rules.TaxDay(session, settles), err
-}
-
-// verifyAudit walks the chain: numbers without a gap, each hash over its row and the hash before.
-func verifyAudit(ctx context.Context, tx pgx.Tx) (pipeline.Check, error) {
-	check := pipeline.Check{Invariant: "12 audit: the chain verifies", Broken: []string{}}
-	var last int64
-	previous := ""
-	for {
-		rows, err := tx.Query(ctx, query("AuditFrom"), last, verifyPage)
-		if err != nil {
-			return check, fmt.Errorf("audit: %w", err)
-		}
-		var l auditLink
-		var at time.Time
-		var detail, hash string
-		tag, err := pgx.ForEachRow(rows, []any{&l.ID, &at, &l.Actor, &l.Action, &l.Subject, &detail, &l.Previous, &hash}, func() error {
-			check.Checked++
-			l.At, l.Detail = at.UTC(), json.RawMessage(detail)
-			sound := l.ID == last+1 && l.Previous == previous && auditHash(l) == hash
-			if !sound && len(check.Broken) < pipeline.BrokenMax {
-				check.Broken = append(check.Broken, fmt.Sprintf("row %d: changed, missing before it, or out of order", l.ID))
-			}
-			last, previous = l.ID, hash
-			return nil
-		})
-		if err != nil {
-			return check, fmt.Errorf("audit: %w", err)
-		}
-		if tag.RowsAffected() == 0 {
-			check.OK = len(check.Broken) == 0
-			return check, nil
-		}
-	}
 }

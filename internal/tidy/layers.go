@@ -23,16 +23,19 @@ var core = map[string][]string{
 }
 
 // shell are the packages around the core. All of them may import the core, and what is named here.
-// Those that stand for one technology know no other one; filter is the language of --where, which
-// pages and commands share.
+// Those that stand for one technology know no other one; filter is the language of --where, and
+// access says who may: pages, the API and commands share both.
 var shell = map[string][]string{
 	"pipeline":            nil,
 	"internal/filter":     {"pipeline"},
+	"internal/access":     {"pipeline"},
 	"internal/httpaction": {"pipeline"},
-	"internal/postgres":   {"pipeline", "internal/filter"},
+	"internal/postgres":   {"pipeline", "internal/filter", "internal/access"},
 	"internal/kafka":      {"pipeline", "deploy"},
 	"internal/broker":     {"pipeline"},
-	"internal/web":        {"pipeline", "internal/filter"},
+	"internal/web":        {"pipeline", "internal/filter", "internal/access"},
+	"internal/api":        {"pipeline", "internal/filter", "internal/access"},
+	"internal/oidc":       {"internal/access"},
 	"internal/embedded":   nil,
 	"internal/tidy":       nil,
 	"deploy":              nil,
