@@ -1,6 +1,7 @@
 package rebalance
 
 import (
+	"math"
 	"strconv"
 
 	"daybreak/market"
@@ -64,8 +65,11 @@ const certificatePlaces = 12
 // thousands is off its targets by more.
 const fractionMax = 9e6
 
-// fraction is how a share of value is written.
+// fraction is how a share of value is written; what is no number is 0.
 func fraction(f float64) money.Dec {
+	if math.IsNaN(f) {
+		return money.Zero
+	}
 	return money.MustParse(strconv.FormatFloat(max(-fractionMax, min(f, fractionMax)), 'f', certificatePlaces, 64))
 }
 

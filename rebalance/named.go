@@ -1,8 +1,6 @@
 package rebalance
 
 import (
-	"strconv"
-
 	"daybreak/money"
 	"daybreak/rebalance/optimum"
 )
@@ -66,11 +64,7 @@ func addNumbers(to map[string]string, r optimum.Reason) {
 
 // share writes a share of value as a reason shows it, at a hundredth of a basis point.
 func share(f float64) string {
-	text := strconv.FormatFloat(f, 'f', 6, 64)
-	if text == "-0.000000" {
-		text = "0.000000"
-	}
-	return money.MustParse(text).String()
+	return fraction(f).Round(6).String()
 }
 
 // explainIdle notes why the other securities of an account are not traded.
@@ -145,7 +139,7 @@ func (h *house) explainOne(f *fitted, o *hold, r optimum.Reason) {
 func (f *fitted) amount(r optimum.Reason, name string) money.Dec {
 	for _, n := range r.Numbers {
 		if n.Name == name {
-			return money.MustParse(strconv.FormatFloat(n.Value, 'f', 9, 64)).Mul(f.account.total)
+			return fraction(n.Value).Mul(f.account.total)
 		}
 	}
 	return money.Zero
