@@ -91,10 +91,10 @@ func (h *house) certify(f *fitted, p *optimum.Plan, all *optimum.HouseholdPlan) 
 	c.GapBP, c.GapMoney = gap.Mul(basisPoints), gap.Mul(p.Value)
 	coupling := money.Min(gap, fraction(p.Coupling))
 	c.CouplingBP, c.HouseholdGap = coupling.Mul(basisPoints), fraction(all.GapBP).Round(6)
-	most := h.gapMax(f.account)
+	most := ownOr(f.account.policy.GapMax, h.settings.GapMax)
 	isFar := most.Less(c.GapBP.Sub(c.CouplingBP)) || most.Less(c.HouseholdGap)
 	switch {
-	case isFar && !c.GapMoney.Less(h.gapCashMin(f.account)):
+	case isFar && !c.GapMoney.Less(ownOr(f.account.policy.GapCashMin, h.settings.GapCashMin)):
 		c.Exception = GapAboveLimit
 	case len(f.relaxed) > 0:
 		c.Exception = RulesRelaxed
@@ -109,23 +109,10 @@ func (h *house) modeOf(a *account) portfolio.Mode {
 	return h.settings.Mode
 }
 
-func (h *house) gainMin(a *account) money.Dec {
-	if a.policy.GainMin.Sign() > 0 {
-		return a.policy.GainMin
+// ownOr returns what an account's policy names, else what the run has.
+func ownOr(own, run money.Dec) money.Dec {
+	if own.Sign() > 0 {
+		return own
 	}
-	return h.settings.GainMin
-}
-
-func (h *house) gapCashMin(a *account) money.Dec {
-	if a.policy.GapCashMin.Sign() > 0 {
-		return a.policy.GapCashMin
-	}
-	return h.settings.GapCashMin
-}
-
-func (h *house) gapMax(a *account) money.Dec {
-	if a.policy.GapMax.Sign() > 0 {
-		return a.policy.GapMax
-	}
-	return h.settings.GapMax
+	return run
 }

@@ -56,11 +56,11 @@ func (h *house) optimise() (isSettled bool, err error) {
 // looked at one by one.
 func (h *house) leaveSmall(f *fitted, p *optimum.Plan) {
 	fall := (p.NoTrade - p.Objective) * 1e4
-	if len(p.Trades) == 0 || !p.IsIdleAllowed || f.isNetted() || fall >= h.gainMin(f.account).Float() {
+	if len(p.Trades) == 0 || !p.IsIdleAllowed || f.isNetted() || fall >= ownOr(f.account.policy.GainMin, h.settings.GainMin).Float() {
 		return
 	}
 	f.isSmall = true
-	idle := f.member.Options.IdleCash * (f.member.Account.Cash.Float() / p.Value.Float())
+	idle := float64(f.member.Options.IdleCash * (f.member.Account.Cash.Float() / p.Value.Float()))
 	p.Trades, p.Objective, p.CashAfter = nil, p.NoTrade, f.member.Account.Cash
 	p.Parts = optimum.Parts{Risk: p.NoTrade - idle, Cash: idle}
 	p.TrackingError = math.Sqrt(max(0, p.Parts.Risk) / f.member.Options.RiskAversion)
