@@ -110,7 +110,7 @@ func (b *engineBench) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer func() { b.db.Close() }()
-	for _, measure := range []func(context.Context) error{b.measureSteps, b.measureParked, b.measureTimers, b.measureRiver} {
+	for _, measure := range []func(context.Context) error{b.measureSteps, b.measureOdd, b.measureParked, b.measureTimers, b.measureRiver} {
 		if err := measure(ctx); err != nil {
 			return err
 		}
@@ -164,8 +164,15 @@ func benchContext(r *rand.Rand, mode string) []byte {
 }
 
 // benchAnswer returns 340 bytes of JSON.
-func benchAnswer(_ context.Context, c engine.Call) ([]byte, error) {
-	if strings.Contains(string(c.Request), `"mode":"fail"`) && c.Node == "step3" {
+func benchAnswer(ctx context.Context, c engine.Call) ([]byte, error) {
+	if !strings.Contains(string(c.Request), `"mode":"plain"`) && c.Node == "step3" {
+		switch {
+		case strings.Contains(string(c.Request), `"mode":"panic"`):
+			panic("this one panics at step 3")
+		case strings.Contains(string(c.Request), `"mode":"hang"`):
+			<-ctx.Done() // as long as it may
+			return nil, ctx.Err()
+		}
 		return nil, &engine.CodeError{Code: "BENCH", Message: "this one fails at step 3"}
 	}
 	r := rand.New(rand.NewPCG(uint64(len(c.Instance)), uint64(time.Now().UnixNano())))

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -59,6 +61,34 @@ func (b *engineBench) copyRaw(ctx context.Context, tx pgx.Tx, i int, body []byte
 	return err
 }
 
+// measureOdd runs instances of which one panics, one has a context beyond the bound and one calls a
+// service that never answers: rate is how fast the others end, limit how fast they do without them.
+func (b *engineBench) measureOdd(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // the call that hangs
+	e, err := b.engine(ctx, false)
+	if err != nil {
+		return err
+	}
+	n := min(b.n, stepsMax)
+	plain := b.records("o0", n, "plain")
+	odd := b.records("o1", n, "plain")
+	odd[1].Value = benchContext(rand.New(rand.NewPCG(1, 2)), "panic")
+	odd[n/3].Value = append(append([]byte(`{"holdings":[],"mode":"`), bytes.Repeat([]byte("x"), 100<<20)...), `"}`...)
+	odd[n/2].Value = benchContext(rand.New(rand.NewPCG(1, 3)), "hang")
+	without, err := b.measure(ctx, "plain", n, func() error { return b.feed(ctx, e, plain) })
+	if err != nil {
+		return err
+	}
+	m, err := b.measure(ctx, "engine_odd_ones", n, func() error { return b.feed(ctx, e, odd) })
+	if err != nil {
+		return err
+	}
+	m.Unit, m.Rate, m.Limit = "instances/s", float64(n)/m.Seconds, float64(n)/without.Seconds
+	m.Ratio = m.Rate / m.Limit
+	return b.lines.Encode(m)
+}
+
 // measureParked lets a tenth of the instances fail, then as many again end well: live state has grown
 // with the failed ones alone. Then the failed ones are tried again, and end.
 func (b *engineBench) measureParked(ctx context.Context) error {
@@ -91,19 +121,25 @@ func (b *engineBench) measureParked(ctx context.Context) error {
 	return b.measureRetry(ctx, e)
 }
 
-// measureRetry tries all failed instances again: first the act alone, then until they have run.
-func (b *engineBench) measureRetry(ctx context.Context, e *engine.Engine) error {
-	listed, err := b.db.ListLive(ctx, nil)
+// retryMax are the instances that one act is measured with.
+const retryMax = 150_000
+
+// retry does the act of a retry to all instances that have a row, at most retryMax, and returns them
+// as they are then.
+func (b *engineBench) retry(ctx context.Context) ([]engine.Ref, error) {
+	var refs []engine.Ref
+	err := b.db.EachLive(ctx, nil, func(l engine.Listed) error {
+		if len(refs) < retryMax {
+			refs = append(refs, engine.Ref{ID: l.ID, Revision: l.Revision})
+		}
+		return nil
+	})
 	if err != nil {
-		return err
-	}
-	refs := make([]engine.Ref, len(listed))
-	for i, l := range listed {
-		refs[i] = engine.Ref{ID: l.ID, Revision: l.Revision}
+		return nil, err
 	}
 	number, err := b.db.NextBatch(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	act := engine.Act{ID: number, At: b.app.now().UTC(), Actor: "bench", Why: "bench", Act: engine.ActRetry, Detail: []byte("{}"), Matched: len(refs)}
 	m, err := b.measure(ctx, "engine_retry_act", len(refs), func() error {
@@ -111,10 +147,16 @@ func (b *engineBench) measureRetry(ctx context.Context, e *engine.Engine) error 
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	m.Unit, m.Rate = "instances/s", float64(m.N)/m.Seconds
-	if err := b.lines.Encode(m); err != nil {
+	return refs, b.lines.Encode(m)
+}
+
+// measureRetry tries all failed instances again, until they have run.
+func (b *engineBench) measureRetry(ctx context.Context, e *engine.Engine) error {
+	refs, err := b.retry(ctx)
+	if err != nil {
 		return err
 	}
 	wakes := make([]pipeline.Record, len(refs))
@@ -135,7 +177,8 @@ func (b *engineBench) measureRetry(ctx context.Context, e *engine.Engine) error 
 		wakes[i].Partition = partitions[string(wakes[i].Key)]
 	}
 	// They fail again, as before: a run and another row each.
-	if m, err = b.measure(ctx, "engine_retry_run", len(refs), func() error { return b.feed(ctx, e, wakes) }); err != nil {
+	m, err := b.measure(ctx, "engine_retry_run", len(refs), func() error { return b.feed(ctx, e, wakes) })
+	if err != nil {
 		return err
 	}
 	return b.emit(ctx, m)
@@ -222,7 +265,11 @@ func (b *engineBench) measureTimers(ctx context.Context) error {
 	// One second is the promise, the latest wake what was reached.
 	m.Unit, m.Rate, m.Limit = "seconds late at most", l.worst.Seconds(), 1
 	m.Ratio = m.Rate
-	return b.lines.Encode(m)
+	if err := b.lines.Encode(m); err != nil {
+		return err
+	}
+	_, err = b.retry(ctx)
+	return err
 }
 
 // riverStep is a job of River: one step of an instance.

@@ -19,19 +19,23 @@ import (
 )
 
 func newInstanceListCmd(a *app) *cobra.Command {
-	var where string
+	var where, ended, household string
 	var failures bool
 	c := &cobra.Command{
-		Use:     "list",
-		Short:   "List instances that wait, have failed or are paused",
-		Example: "  daybreak instance list --where 'state == \"failed\" && node == \"decide\"'\n  daybreak instance list --failures",
-		Args:    cobra.NoArgs,
+		Use:   "list",
+		Short: "List instances that wait, have failed or are paused, or that ended on a day",
+		Example: "  daybreak instance list --where 'state == \"failed\" && node == \"decide\"'\n  daybreak instance list --failures\n" +
+			"  daybreak instance list --ended 2020-03-16 --household H000003",
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			match, err := filter.Instances(where)
 			if err != nil {
 				return exitWith(exitUsage, fmt.Errorf("--where: %w", err))
 			}
 			return a.withOffice(c.Context(), false, func(o *office) error {
+				if ended != "" {
+					return a.listEnded(c.Context(), o, ended, household)
+				}
 				if failures {
 					groups, err := o.db.Failures(c.Context())
 					if err != nil {
@@ -48,8 +52,51 @@ func newInstanceListCmd(a *app) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&where, "where", "", "CEL expression over an instance: only those that match")
+	c.Flags().StringVar(&ended, "ended", "", "day (UTC) whose ended instances are listed instead")
+	c.Flags().StringVar(&household, "household", "", "with --ended: only those of this household")
 	c.Flags().BoolVar(&failures, "failures", false, "group the failed ones by node and error instead")
 	return c
+}
+
+// endedMax are the rows of one page of ended instances.
+const endedMax = 10_000
+
+// endedInstance is an instance that has ended, as lists show it.
+type endedInstance struct {
+	ID        string    `json:"id"`
+	Household string    `json:"household"`
+	State     string    `json:"state"`
+	Node      string    `json:"node"`
+	Started   time.Time `json:"started"`
+	Finished  time.Time `json:"finished"`
+}
+
+func (a *app) listEnded(ctx context.Context, o *office, on, household string) error {
+	day, err := market.ParseDay(on)
+	if err != nil {
+		return usageError("--ended: %w", err)
+	}
+	var all []endedInstance
+	for after := ""; ; after = all[len(all)-1].ID {
+		page, err := o.db.FinishedOn(ctx, day, household, after, endedMax)
+		if err != nil {
+			return err
+		}
+		for _, f := range page {
+			all = append(all, endedInstance{f.ID, f.Household, f.State, f.Node, f.Started, f.Finished})
+		}
+		if len(page) < endedMax {
+			return emit(a, all, writeEnded)
+		}
+	}
+}
+
+func writeEnded(w io.Writer, all []endedInstance) error {
+	p := &printer{w: w}
+	for _, e := range all {
+		p.line("%-32s %-12s %-10s %-16s %s %s", e.ID, e.Household, e.State, e.Node, e.Started.UTC().Format(time.DateTime), e.Finished.Sub(e.Started).Round(time.Millisecond))
+	}
+	return p.err
 }
 
 func writeInstances(w io.Writer, all []engine.Listed) error {

@@ -15,21 +15,21 @@ import (
 // ChannelEngine is the channel of NOTIFY by which people's acts wake the owners of instances.
 const ChannelEngine = "daybreak_engine"
 
-// ListLive implements engine.ControlStore.
-func (db *DB) ListLive(ctx context.Context, ids []string) ([]engine.Listed, error) {
+// EachLive implements engine.ControlStore.
+func (db *DB) EachLive(ctx context.Context, ids []string, each func(engine.Listed) error) error {
 	if ids == nil {
 		ids = []string{}
 	}
 	rows, err := db.pool.Query(ctx, query("EngineListLive"), ids)
 	if err != nil {
-		return nil, fmt.Errorf("list instances: %w", err)
+		return fmt.Errorf("list instances: %w", err)
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (engine.Listed, error) {
-		var l engine.Listed
-		err := row.Scan(&l.ID, &l.Household, &l.Workflow, &l.Version, &l.Definition, &l.Node, &l.State, &l.Attempt, &l.Due, &l.Failure.Node,
-			&l.Failure.Code, &l.Failure.Signature, &l.Failure.Message, &l.Revision, &l.Started, &l.Since)
-		return l, err
-	})
+	var l engine.Listed
+	_, err = pgx.ForEachRow(rows, []any{
+		&l.ID, &l.Household, &l.Workflow, &l.Version, &l.Definition, &l.Node, &l.State, &l.Attempt, &l.Due, &l.Failure.Node,
+		&l.Failure.Code, &l.Failure.Signature, &l.Failure.Message, &l.Revision, &l.Started, &l.Since,
+	}, func() error { return each(l) })
+	return err
 }
 
 // Failures returns failed instances grouped by node and error signature, the largest group first.

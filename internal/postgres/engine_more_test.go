@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"daybreak/internal/kafka"
-	"daybreak/internal/postgres"
 	"daybreak/pipeline"
 	"daybreak/pipeline/engine"
 	"daybreak/workflow"
@@ -45,7 +43,7 @@ func TestEngineOddOnesStopNoOther(t *testing.T) {
 	r.handle(e, records)
 	for id, want := range map[string]string{
 		"i00000": "failed decide PANIC", "i00001": "running decide ", "i00002": "failed decide BAD_RESPONSE", "i00003": "done bought ", "i00004": "done kept ",
-		"i00005": "done bought ", "i00006": "failed price BAD_CONTEXT", "i00007": "done bought ",
+		"i00005": "done bought ", "i00006": "failed price CONTEXT_TOO_BIG", "i00007": "done bought ",
 	} {
 		if got := r.stands(id); got != want {
 			t.Errorf("%s is %q while a call hangs, want %q", id, got, want)
@@ -352,6 +350,9 @@ func TestEngineOverKafka(t *testing.T) {
 		t.Errorf("%d rows of live state are left, want none", got)
 	}
 	r.wantEffectsOnce(n * 3 / 4)
+	if got := r.count("SELECT count(*) FROM stream_offset WHERE applied + duplicate + held + dead <> next_offset - first_offset"); got != 0 {
+		t.Errorf("%d partitions whose records are not all accounted for", got)
+	}
 }
 
 // await waits until a query gives a number, looking whenever a batch has ended.
@@ -369,6 +370,3 @@ func (r *rig) await(ended <-chan struct{}, sql string, want int) {
 		}
 	}
 }
-
-var _ = errors.Is
-var _ *postgres.DB

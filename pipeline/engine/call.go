@@ -43,7 +43,11 @@ type round struct {
 	batch  *batch
 	groups []*group
 	left   atomic.Int64 // units that are neither done nor abandoned
+	total  int
 	done   chan struct{}
+
+	patience     time.Duration
+	isNearlyDone bool
 
 	mu       sync.Mutex
 	detached map[*unit]bool // abandoned ones that go on
@@ -60,6 +64,7 @@ func (b *batch) call(ctx context.Context, ready []*flight) error {
 	if total == 0 {
 		return ctx.Err()
 	}
+	r.total = total
 	r.left.Store(int64(total))
 	for _, g := range r.groups {
 		for range min(g.workers(b.engine.Cores), len(g.units)) {
@@ -219,8 +224,9 @@ func (u *unit) deadline(began time.Time) time.Time {
 
 // wait waits until every unit is done or abandoned.
 func (r *round) wait(ctx context.Context) error {
-	patience, began := r.batch.engine.Patience, time.Now()
-	tick := time.NewTicker(max(patience/4, time.Millisecond))
+	began := time.Now()
+	r.patience = r.batch.engine.Patience
+	tick := time.NewTicker(min(max(r.patience/4, time.Millisecond), tickMax))
 	defer tick.Stop()
 	for {
 		select {
@@ -230,9 +236,30 @@ func (r *round) wait(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case now := <-tick.C:
-			r.hurry(ctx, now, now.Sub(began) > patience)
+			r.lose(now.Sub(began))
+			r.hurry(ctx, now, now.Sub(began) > r.patience)
 		}
 	}
+}
+
+// tickMax is how often at least a round looks at its calls.
+const tickMax = 10 * time.Millisecond
+
+// A round of at least fewMin calls that has a tenth of them left waits for these patienceTimes as long as
+// the others took, but patienceMin at least: a few that hang do not hold up hundreds.
+const (
+	fewMin        = 20
+	patienceTimes = 4
+	patienceMin   = 50 * time.Millisecond
+)
+
+// lose shortens the patience of a round once nearly all of its calls are done.
+func (r *round) lose(elapsed time.Duration) {
+	if r.isNearlyDone || r.total < fewMin || int(r.left.Load())*10 > r.total {
+		return
+	}
+	r.isNearlyDone = true
+	r.patience = min(r.patience, max(patienceTimes*elapsed, patienceMin))
 }
 
 // hurry gives up calls that take longer than the batch has patience, and puts those off that found no
@@ -242,7 +269,7 @@ func (r *round) hurry(ctx context.Context, now time.Time, isLate bool) {
 		for _, u := range g.units {
 			switch u.phase.Load() {
 			case unitRunning:
-				if now.UnixNano()-u.began.Load() > int64(r.batch.engine.Patience) {
+				if now.UnixNano()-u.began.Load() > int64(r.patience) {
 					r.abandon(ctx, g, u)
 				}
 			case unitQueued:

@@ -3,7 +3,6 @@ package engine
 import (
 	"encoding/binary"
 	"fmt"
-	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -82,6 +81,3 @@ func (c *coder) unpack(frame []byte) (state, error) {
 	s.context = r.rest
 	return s, r.err
 }
-
-// bodyPool holds buffers of bodies that are being written.
-var bodyPool = sync.Pool{New: func() any { return new([]byte) }}

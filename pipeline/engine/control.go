@@ -97,8 +97,9 @@ type ControlStore interface {
 	Definitions
 	NextBatch(ctx context.Context) (int64, error)
 	MakeDay(ctx context.Context, day market.Day) error
-	// ListLive returns the rows of ids, or of all instances where there are none, by id.
-	ListLive(ctx context.Context, ids []string) ([]Listed, error)
+	// EachLive calls each for the rows of ids, or of all instances where there are none, by id; its
+	// error ends the reading.
+	EachLive(ctx context.Context, ids []string, each func(Listed) error) error
 	LoadLive(ctx context.Context, refs []Ref) ([]Live, error)
 	// Change does pause, resume, retry or terminate to the rows that are still as refs say, records
 	// the act and wakes whoever must go on. It returns the rows as they are now.
@@ -199,21 +200,21 @@ func (o Office) Preview(ctx context.Context, order Order) (Preview, error) {
 
 // Matching returns the instances that an order names, by id.
 func (o Office) Matching(ctx context.Context, order Order) ([]Listed, error) {
-	rows, err := o.Store.ListLive(ctx, order.IDs)
-	if err != nil || order.Match == nil {
-		return rows, err
-	}
 	var matching []Listed
-	for _, row := range rows {
-		matches, err := order.Match(row)
-		if err != nil {
-			return nil, fmt.Errorf("instance %s: %w", row.ID, err)
+	err := o.Store.EachLive(ctx, order.IDs, func(row Listed) error {
+		matches := true
+		if order.Match != nil {
+			var err error
+			if matches, err = order.Match(row); err != nil {
+				return fmt.Errorf("instance %s: %w", row.ID, err)
+			}
 		}
 		if matches {
 			matching = append(matching, row)
 		}
-	}
-	return matching, nil
+		return nil
+	})
+	return matching, err
 }
 
 // rewrites reports whether an act needs the instances' contexts.
@@ -378,23 +379,25 @@ func (o Office) watch(ctx context.Context, before []Listed, changed []Ref) (agai
 	}
 	end := o.Now().Add(o.Settle)
 	for {
-		rows, err := o.Store.ListLive(ctx, ids)
-		if err != nil {
-			return 0, err
-		}
-		again, isSettled := 0, true
-		for _, row := range rows {
-			isSettled = isSettled && row.Revision > revisions[row.ID]
+		again, waiting := 0, 0
+		err := o.Store.EachLive(ctx, ids, func(row Listed) error {
+			if row.Revision <= revisions[row.ID] {
+				waiting++
+			}
 			f, b := row.Failure, had[row.ID]
 			if row.State == StateFailed && b.Code != "" && f.Node == b.Node && f.Code == b.Code && f.Signature == b.Signature {
 				again++
 			}
+			return nil
+		})
+		if err != nil {
+			return 0, err
 		}
-		if isSettled || again > 0 {
+		if waiting == 0 || again > 0 {
 			return again, nil
 		}
 		if !o.Now().Before(end) {
-			return 0, fmt.Errorf("%d canaries have not moved on after %s: is an engine running? The rest is left alone", len(rows), o.Settle)
+			return 0, fmt.Errorf("%d canaries have not moved on after %s: is an engine running? The rest is left alone", waiting, o.Settle)
 		}
 		select {
 		case <-ctx.Done():

@@ -114,15 +114,15 @@ func (s *Inspector) Show(ctx context.Context, id string) (Trace, error) {
 // CheckParked returns how many instances of other versions of a definition's workflow have a row, how
 // many of them could not go on in it, and why the first of these could not.
 func (s *Inspector) CheckParked(ctx context.Context, rows ControlStore, d *workflow.Definition) (parked, stuck int, fault string, err error) {
-	listed, err := rows.ListLive(ctx, nil)
-	if err != nil {
-		return 0, 0, "", err
-	}
 	var refs []Ref
-	for _, l := range listed {
+	err = rows.EachLive(ctx, nil, func(l Listed) error {
 		if l.Workflow == d.Name && l.Version != d.Hash {
 			refs = append(refs, Ref{ID: l.ID, Revision: l.Revision})
 		}
+		return nil
+	})
+	if err != nil {
+		return 0, 0, "", err
 	}
 	e := &Engine{versions: s.versions}
 	for part := range slices.Chunk(refs, rewritePageMax) {

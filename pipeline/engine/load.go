@@ -131,10 +131,16 @@ func (b *batch) begin(ctx context.Context, s Start, facts workflow.Facts) error 
 	return nil
 }
 
+// contextMax bounds a context as it comes, with its white space: a larger one is not looked into.
+const contextMax = 2 * workflow.ContextMax
+
 // begin places the instance at its first node. A context or parameters that the definition refuses
 // leave it failed there.
 func (f *flight) begin(e *Engine, s Start) {
 	f.guard(func() error {
+		if len(s.Context) > contextMax {
+			return workflow.Failure{Code: workflow.CodeContextTooBig, Message: fmt.Sprintf("the context has %d bytes, at most %d", len(s.Context), workflow.ContextMax)}
+		}
 		var err error
 		if f.parsed, err = f.v.definition.ParseParams(f.params); err != nil {
 			return err
