@@ -22,38 +22,76 @@ func newAccountCmd(a *app) *cobra.Command {
 }
 
 func newAccountShowCmd(a *app) *cobra.Command {
-	var asOf string
+	var asOf, knownAt string
 	var limit int
 	c := &cobra.Command{
 		Use:   "show ACCOUNT",
 		Short: "Show positions, lots or pools, what a sale today would come to, what not to buy, cash, orders, what happened",
+		Long: "Shows an account as it is now, or as it stood: --as-of says when its facts had effect, --known-at what the\n" +
+			"book knew. A trade that was corrected in June is the old one with --known-at of May, whatever its day. Both\n" +
+			"take a day, which means its end in UTC, or an instant such as 2020-03-16T14:30:00Z. Facts have effect with\n" +
+			"their day: an instant of --as-of means the day that it is in.",
 		Example: "  daybreak account show H000012-TAX-A\n" +
-			"  daybreak account show H000012-TAX-A --as-of 2020-03-16 -o json",
+			"  daybreak account show H000012-TAX-A --as-of 2020-03-16 -o json\n" +
+			"  daybreak account show H000012-TAX-A --as-of 2020-03-16 --known-at 2020-05-29",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if _, err := market.ParseDay(asOf); asOf != "" && err != nil {
-				return usageError("--as-of: %w", err)
+			effective, err := parseMoment("--as-of", asOf)
+			if err != nil {
+				return err
 			}
-			return a.withOffice(c.Context(), false, func(d *office) error {
-				day, err := a.dayOf(c.Context(), d, asOf)
-				if err != nil {
-					return err
-				}
-				q := pipeline.AccountRequest{Account: portfolio.AccountID(args[0]), Today: day, Limit: limit}
-				if asOf != "" {
-					q.AsOf = day
-				}
-				page, err := pipeline.LookAtAccount(c.Context(), d.db, q)
-				if err != nil {
-					return err
-				}
-				return emitOne(a, page, writeAccountPage)
-			})
+			known, err := parseMoment("--known-at", knownAt)
+			if err != nil {
+				return err
+			}
+			q := pipeline.AccountRequest{Account: portfolio.AccountID(args[0]), Limit: limit}
+			if !effective.IsZero() {
+				q.AsOf = market.DayOf(effective)
+			}
+			return a.withOffice(c.Context(), false, func(d *office) error { return a.showAccount(c.Context(), d, q, known) })
 		},
 	}
-	c.Flags().StringVar(&asOf, "as-of", "", "show the account as it stood at the end of this day, YYYY-MM-DD; as it is now if not given")
-	c.Flags().IntVar(&limit, "limit", 30, "entries of the timeline at most, and as many of taxes")
+	c.Flags().StringVar(&asOf, "as-of", "", "show the account as it stood at the end of this day, or at this instant; as it is now if not given")
+	c.Flags().StringVar(&knownAt, "known-at", "", "show it as the book knew it at the end of this day, or at this instant; all that it knows if not given")
+	c.Flags().IntVar(&limit, "limit", 30, "entries of the timeline at most, as many of taxes, and of the journal")
 	return c
+}
+
+// showAccount prints an account as the book knew it at an instant of the installation's clock, or as
+// it knows it now.
+func (a *app) showAccount(ctx context.Context, d *office, q pipeline.AccountRequest, known time.Time) error {
+	clock, err := newClock(ctx, d.db, a.now)
+	if err != nil {
+		return err
+	}
+	now := clock.now()
+	q.Today = market.DayOf(now)
+	if !known.IsZero() {
+		q.KnownAt = known.Add(a.now().Sub(now)) // stamps of a sample installation are the machine's
+	}
+	page, err := pipeline.LookAtAccount(ctx, d.db, q)
+	if err != nil {
+		return err
+	}
+	if page.KnownAt != nil {
+		page.KnownAt = &known
+	}
+	return emitOne(a, page, writeAccountPage)
+}
+
+// parseMoment reads a day, which stands for its end in UTC, or an instant; the zero time for "".
+func parseMoment(flag, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
+		return at.UTC(), nil
+	}
+	day, err := market.ParseDay(text)
+	if err != nil {
+		return time.Time{}, usageError("%s: want a day or an instant such as 2020-03-16T14:30:00Z: %w", flag, err)
+	}
+	return (day + 1).Time().Add(-time.Microsecond), nil
 }
 
 // lastPlanLine says on one line how good the latest plan of an account is.
@@ -77,6 +115,9 @@ func writeAccountPage(w io.Writer, page pipeline.AccountPage) error {
 	p := &printer{w: w}
 	p.line("Account %s of household %s (%s), owner %s, %s in %s, model %s, book version %d",
 		page.Account, page.Household, page.Region, page.Owner, page.Type, page.Currency, page.Model, page.BookVersion)
+	if page.KnownAt != nil {
+		p.line("As of %s, as the book knew it at %s", page.AsOf, page.KnownAt.Format(time.RFC3339))
+	}
 	if page.Fault != "" {
 		p.line("Would be parked: %s", page.Fault)
 	}
@@ -108,6 +149,10 @@ func writeAccountPage(w io.Writer, page pipeline.AccountPage) error {
 	}
 	for _, o := range page.Open {
 		p.line("  order     %s %s %s %s", o.ID, o.Side, o.Leaves, o.Symbol)
+	}
+	for _, e := range page.Journal {
+		p.line("  journal   %18s %-10s %s %s -> %s %s  effective %s, known %s, version %d, %s", e.Amount, e.Commodity, e.From.Owner, e.From.Kind,
+			e.To.Owner, e.To.Kind, e.Effective, e.Known.UTC().Format(time.DateTime), e.Version, e.Kind)
 	}
 	for _, e := range page.Timeline {
 		p.line("  %s  %-9s %-22s %s", e.At.UTC().Format(time.DateTime), e.Kind, e.Subject, e.Detail)

@@ -10,13 +10,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"daybreak/ledger"
 	"daybreak/market"
-	"daybreak/money"
 	"daybreak/orders"
 	"daybreak/pipeline"
 	"daybreak/portfolio"
-	"daybreak/region"
 )
 
 // Recorded implements pipeline.Records.
@@ -115,15 +112,6 @@ func (db *DB) HouseholdAt(ctx context.Context, account portfolio.AccountID, day 
 	return db.householdOf(ctx, account, day, func(l *loader) []loadStep { return l.steps() })
 }
 
-// HouseholdAsOf returns the household of an account as it stood at the end of a day: cash and positions
-// by the journal with effect up to then, tax events of trades up to then from the beginning. Open
-// orders are of the present, and left out. It returns ErrNotFound, wrapped with the account.
-func (db *DB) HouseholdAsOf(ctx context.Context, account portfolio.AccountID, day market.Day) (pipeline.Loaded, error) {
-	return db.householdOf(ctx, account, day, func(l *loader) []loadStep {
-		return []loadStep{l.loadHouseholds, l.loadOwners, l.loadCarried, l.loadAccounts, l.loadBalances, l.loadWholeTaxBooks, l.cutEvents, l.loadLocks}
-	})
-}
-
 func (db *DB) householdOf(ctx context.Context, account portfolio.AccountID, day market.Day, steps func(*loader) []loadStep) (pipeline.Loaded, error) {
 	var household portfolio.HouseholdID
 	err := db.pool.QueryRow(ctx, query("AccountHousehold"), account).Scan(&household)
@@ -138,38 +126,6 @@ func (db *DB) householdOf(ctx context.Context, account portfolio.AccountID, day 
 		return pipeline.Loaded{}, fmt.Errorf("account %s: %w", account, err)
 	}
 	return l.households[0], nil
-}
-
-// loadBalances fills cash and positions from the journal, with effect up to the session.
-func (l *loader) loadBalances(ctx context.Context, tx pgx.Tx) error {
-	var id portfolio.AccountID
-	var kind, commodity string
-	var amount money.Dec
-	var version int64
-	s := scan{"BalancesAsOf", []any{l.run.Session}, []any{&id, &kind, &commodity, &amount, &version}}
-	for i := range l.households {
-		l.households[i].Input.BookVersion = 0
-	}
-	return l.forEach(ctx, tx, s, func(i int) {
-		in := &l.households[i].Input
-		in.BookVersion = max(in.BookVersion, version)
-		switch a := l.account(i, id); {
-		case a == nil:
-		case kind == string(ledger.Cash):
-			a.Cash = append(a.Cash, portfolio.Cash{Currency: market.Currency(commodity), Amount: amount})
-		default:
-			a.Positions = append(a.Positions, portfolio.Position{Symbol: market.Symbol(commodity), Shares: amount})
-		}
-	})
-}
-
-// cutEvents leaves out the tax events of trades after the session.
-func (l *loader) cutEvents(context.Context, pgx.Tx) error {
-	for i := range l.households {
-		in := &l.households[i].Input
-		in.Events = slices.DeleteFunc(in.Events, func(e region.Event) bool { return e.Day > l.run.Session })
-	}
-	return nil
 }
 
 var _ pipeline.Records = (*DB)(nil)

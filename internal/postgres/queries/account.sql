@@ -41,19 +41,22 @@ FROM (
 ORDER BY at DESC, kind, subject
 LIMIT $2;
 
--- name: BalancesAsOf
--- What the journal had moved into a household's accounts with effect up to a day.
-SELECT household, owner AS account, kind, commodity, sum(amount) AS amount, max(version) AS version
-FROM (
-    SELECT household, to_owner AS owner, to_kind AS kind, commodity, amount, version
-    FROM journal
-    WHERE household = ANY ($1) AND effective <= $2
-    UNION ALL
-    SELECT household, from_owner, from_kind, commodity, -amount, version
-    FROM journal
-    WHERE household = ANY ($1) AND effective <= $2
-) AS posting
-WHERE kind IN ('cash', 'units')
-GROUP BY household, owner, kind, commodity
-HAVING sum(amount) <> 0
-ORDER BY owner, kind, commodity;
+-- name: BookStamps
+-- When a household's book came to each of its versions.
+SELECT household, version, known FROM execution WHERE household = ANY ($1) AND known IS NOT NULL
+UNION
+SELECT household, version, known FROM journal_line WHERE household = ANY ($1)
+UNION
+SELECT household, version, known FROM book_event WHERE household = ANY ($1);
+
+-- name: JournalOf
+SELECT household, version, line, event, kind, effective, known, from_owner, from_kind, to_owner, to_kind, commodity, amount
+FROM journal
+WHERE household = ANY ($1);
+
+-- name: TaxFactsOf
+-- Every tax event that came after a household, with those that were taken back.
+SELECT household, version, coalesce(withdrawn, 0) AS withdrawn, body
+FROM tax_event
+WHERE household = ANY ($1)
+ORDER BY household, version, line;
