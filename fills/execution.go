@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,7 +44,11 @@ type Key struct {
 // String returns the key as the book stores it: date, allocation, session and ExecID, which sorts by
 // day and so keeps new keys together.
 func (k Key) String() string {
-	return fmt.Sprintf("%s|%d|%s|%s", k.TradeDate, k.Allocation, k.Session, k.ExecID)
+	b := make([]byte, 0, 64) // said six times for each execution: no fmt
+	b = append(append(b, k.TradeDate.String()...), '|')
+	b = append(strconv.AppendInt(b, int64(k.Allocation), 10), '|')
+	b = append(append(b, k.Session...), '|')
+	return string(append(b, k.ExecID...))
 }
 
 // Execution is one execution report of the broker: what happened, not what was asked for.
@@ -88,16 +93,23 @@ func (e Execution) Refers() Key {
 // Content returns a hash of everything in e: the first 128 bits of a SHA-256, in hexadecimal. Two
 // executions with one key and different contents are a conflict.
 func (e Execution) Content() string {
-	b := make([]byte, 0, 256)
-	for _, s := range []string{
-		e.Session, e.ExecID, string(e.Type), e.RefExecID, e.RefTradeDate.String(), string(e.OrderID), string(e.Account),
-		string(e.Household), string(e.Symbol), string(e.Side), e.Quantity.String(), e.Price.String(), e.Commission.String(),
-		e.Fees.String(), string(e.Currency), e.FX.String(), e.FXDay.String(), e.TradeDate.String(), e.SettleDate.String(),
-		e.Venue, e.Text,
-	} {
-		b = append(append(b, s...), 0)
+	b := make([]byte, 0, 512)
+	text := func(s string) { b = append(append(b, s...), 0) }
+	number := func(d money.Dec) { b, _ = d.AppendText(b); b = append(b, 0) }
+	for _, s := range []string{e.Session, e.ExecID, string(e.Type), e.RefExecID, e.RefTradeDate.String(), string(e.OrderID), string(e.Account),
+		string(e.Household), string(e.Symbol), string(e.Side)} {
+		text(s)
 	}
-	b = fmt.Appendf(b, "%d\x00%d", e.Allocation, e.BrokerTime.UnixMicro())
+	for _, d := range []money.Dec{e.Quantity, e.Price, e.Commission, e.Fees} {
+		number(d)
+	}
+	text(string(e.Currency))
+	number(e.FX)
+	for _, s := range []string{e.FXDay.String(), e.TradeDate.String(), e.SettleDate.String(), e.Venue, e.Text} {
+		text(s)
+	}
+	b = append(strconv.AppendInt(b, int64(e.Allocation), 10), 0)
+	b = strconv.AppendInt(b, e.BrokerTime.UnixMicro(), 10)
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:16])
 }

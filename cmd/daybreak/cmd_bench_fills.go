@@ -59,6 +59,7 @@ type fillsBench struct {
 	services   *services
 	stream     *sim.FillStream
 	consumer   *exec.Cmd
+	before     postgres.StreamCount
 	keep       string
 	pgSettings []string
 }
@@ -150,40 +151,49 @@ func (b *fillsBench) start(ctx context.Context, dir string) (*installation, erro
 // households returns how many made-up households n orders belong to: two accounts each.
 func (b *fillsBench) households(n int) int { return (n + 2*b.perAccount - 1) / (2 * b.perAccount) }
 
-// fillTables stores orders for the fills to come and executions of days before.
+// fillTables stores orders for the fills to come and executions of days before. What a kept directory
+// has of earlier runs stays, and counts as such.
 func (b *fillsBench) fillTables(ctx context.Context) error {
+	old, err := b.services.db.HouseholdRefs(ctx)
+	if err != nil {
+		return err
+	}
 	reserve := 1000 + int(b.latency.Seconds())*fillsASecond
-	count := b.households((b.n+reserve)*2/(b.parts+1)+b.window+1) * 2 * b.perAccount
-	households := b.households(count)
+	begin := len(old) * 2 * b.perAccount
+	households := b.households((b.n+reserve)*2/(b.parts+1) + b.window + 1)
 	each := (b.preload + households - 1) / households
-	b.note("storing %d orders of %d households", count, households)
-	const chunk = 200 // households
-	for first := 0; first < households; first += chunk {
-		var all []pipeline.BrokerOrder
-		for n := first * 2 * b.perAccount; n < min(first+chunk, households)*2*b.perAccount; n++ {
-			all = append(all, sim.SyntheticOrder(n, b.perAccount, b.session))
-		}
-		if err := b.services.db.StoreSynthetic(ctx, all, int64(each)+1); err != nil {
+	b.note("storing %d orders of %d households", households*2*b.perAccount, households)
+	for first := len(old); first < len(old)+households; first += householdChunk {
+		if err := b.storeHouseholds(ctx, first, min(householdChunk, len(old)+households-first), each); err != nil {
 			return err
 		}
-		if b.preload > 0 {
-			if err := b.services.db.PreloadExecutions(ctx, first, min(chunk, households-first), each, b.session); err != nil {
-				return err
-			}
-		}
 	}
-	next := 0
-	b.stream = sim.NewFillStream(sim.FillSettings{Seed: 1, Trades: b.n + reserve, PartsMax: b.parts, Window: b.window},
-		func() (pipeline.BrokerOrder, bool) {
-			next++
-			return sim.SyntheticOrder(next-1, b.perAccount, b.session), next <= count
-		})
+	next, end := begin, begin+households*2*b.perAccount
+	settings := sim.FillSettings{Seed: 1, Session: fmt.Sprintf("BENCH%d", len(old)), Trades: b.n + reserve, PartsMax: b.parts, Window: b.window}
+	b.stream = sim.NewFillStream(settings, func() (pipeline.BrokerOrder, bool) {
+		next++
+		return sim.SyntheticOrder(next-1, b.perAccount, b.session), next <= end
+	})
 	for _, act := range []string{"VACUUM ANALYZE", "CHECKPOINT"} {
 		if _, err := b.services.db.Pool().Exec(ctx, act); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// householdChunk is how many made-up households one transaction stores.
+const householdChunk = 200
+
+func (b *fillsBench) storeHouseholds(ctx context.Context, first, n, each int) error {
+	var all []pipeline.BrokerOrder
+	for i := first * 2 * b.perAccount; i < (first+n)*2*b.perAccount; i++ {
+		all = append(all, sim.SyntheticOrder(i, b.perAccount, b.session))
+	}
+	if err := b.services.db.StoreSynthetic(ctx, all, int64(each)+1); err != nil || each == 0 {
+		return err
+	}
+	return b.services.db.PreloadExecutions(ctx, first, n, each, b.session)
 }
 
 func (b *fillsBench) note(format string, args ...any) {
@@ -228,6 +238,10 @@ const fillPartitions = 96
 // measureStream writes all fills, then has the consumer apply them.
 func (b *fillsBench) measureStream(ctx context.Context, place *installation) error {
 	b.note("writing %d fills to the topic", b.n)
+	var err error
+	if b.before, err = b.services.db.StreamCounts(ctx, pipeline.TopicFills); err != nil {
+		return err
+	}
 	began := time.Now()
 	if err := b.produce(ctx, b.n); err != nil {
 		return err
@@ -288,24 +302,21 @@ func (b *fillsBench) measureApplied(ctx context.Context) (fillsMeasurement, erro
 	m := fillsMeasurement{Name: "fills_applied", Unit: "fills/s"}
 	var first, last fillsMark
 	var peak float64
-	for {
+	for last.count < int64(b.n) {
+		if err := pauseFor(ctx, 100*time.Millisecond); err != nil {
+			return m, err
+		}
 		at, err := b.mark(ctx)
 		if err != nil {
 			return m, err
 		}
-		peak = max(peak, at.rss)
-		if first.count == 0 {
-			first = at
-		}
-		if last = at; at.count >= int64(b.n) {
-			break
-		}
 		if at.dead > 0 {
 			return m, fmt.Errorf("%d of %d fills are dead letters", at.dead, b.n)
 		}
-		if err := pauseFor(ctx, 100*time.Millisecond); err != nil {
-			return m, err
+		if first.count == 0 {
+			first = at
 		}
+		last, peak = at, max(peak, at.rss)
 	}
 	m.N = int(last.count - first.count)
 	m.Seconds, m.RSS = last.at.Sub(first.at).Seconds(), peak
@@ -329,7 +340,8 @@ func (b *fillsBench) mark(ctx context.Context) (fillsMark, error) {
 	if err != nil {
 		return m, err
 	}
-	m.at, m.count, m.dead = time.Now(), count.Applied, count.Dead+count.Held+count.Duplicate
+	m.at, m.count = time.Now(), count.Applied-b.before.Applied
+	m.dead = count.All() - b.before.All() - m.count
 	var dir string
 	if err := b.services.db.Pool().QueryRow(ctx, `SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint, current_setting('data_directory')`).Scan(&m.wal, &dir); err != nil {
 		return m, err

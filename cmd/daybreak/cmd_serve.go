@@ -66,8 +66,8 @@ func newServeCmd(a *app) *cobra.Command {
 // What the garbage of a process that only applies fills may grow to: its live memory is small and its
 // garbage plenty, so that collecting at twice the live memory would take a fifth of its time.
 const (
-	fillsGCPercent   = 400
-	fillsMemoryLimit = 224 << 20
+	fillsGCPercent   = 200
+	fillsMemoryLimit = 256 << 20
 )
 
 // boundMemory sets the collector for a process whose only role is fills, unless its user has.

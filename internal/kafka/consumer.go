@@ -32,6 +32,10 @@ type Consumer struct {
 	Follow   *Ownership // consume these partitions, and join no group; nil: join the group
 }
 
+// fetchMax bounds the bytes of one fetch, compressed: the thousands of fills in it are several batches, and
+// more of them would only lie in memory.
+const fetchMax = 1 << 20
+
 const (
 	retryFirst = 100 * time.Millisecond
 	retryMax   = 10 * time.Second
@@ -60,8 +64,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 
 // member is one life in the group: join, consume until fenced or told to stop, leave.
 func (c *Consumer) member(ctx context.Context) error {
-	m := &membership{consumer: c, positions: map[int32]pipeline.Position{}}
-	options := append(c.options(), kgo.SeedBrokers(c.Brokers...), kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxBytes(16<<20))
+	m := &membership{consumer: c, ready: make(chan struct{}), positions: map[int32]pipeline.Position{}}
+	options := append(c.options(), kgo.SeedBrokers(c.Brokers...), kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxBytes(fetchMax))
 	if c.Follow == nil {
 		options = append(options, kgo.AdjustFetchOffsetsFn(m.startOffsets), kgo.OnPartitionsRevoked(m.forget), kgo.OnPartitionsLost(m.forget))
 	}
@@ -72,6 +76,7 @@ func (c *Consumer) member(ctx context.Context) error {
 	defer c.Tell.clear()
 	defer client.CloseAllowingRebalance()
 	m.client, m.admin = client, kadm.NewClient(client)
+	close(m.ready)
 	if c.Follow != nil {
 		return m.follow(ctx)
 	}
@@ -104,6 +109,7 @@ type membership struct {
 	consumer *Consumer
 	client   *kgo.Client
 	admin    *kadm.Client
+	ready    chan struct{} // closed once client and admin are there: the group may assign before NewClient returns
 
 	mu        sync.Mutex
 	positions map[int32]pipeline.Position
@@ -112,6 +118,11 @@ type membership struct {
 // startOffsets replaces the offsets that Kafka committed by those of Postgres: Kafka's are a
 // mirror for lag tools.
 func (m *membership) startOffsets(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	select {
+	case <-m.ready:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	topic := m.consumer.Topic
 	assigned := make([]int32, 0, len(offsets[topic]))
 	for p := range offsets[topic] {

@@ -120,12 +120,6 @@ func (c *copyBuffer) dec(d money.Dec) {
 	}
 }
 
-// The types of arrays' elements.
-const (
-	oidText    = 25
-	oidNumeric = 1700
-)
-
 // array writes an array of one dimension with n elements, which each writes.
 func (c *copyBuffer) array(oid uint32, n int, each func(i int)) {
 	at := len(c.bytes)

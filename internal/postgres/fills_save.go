@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"daybreak/fills"
 	"daybreak/ledger"
@@ -59,8 +60,8 @@ const (
 func copyFills(ctx context.Context, tx pgx.Tx, c pipeline.FillChanges) error {
 	var keys, executions copyBuffer
 	var journal, tax [][]any
-	for i, r := range c.Results {
-		f := r.Effects
+	for i := range c.Results {
+		f := &c.Results[i].Effects
 		keys.row(2)
 		keys.text(f.Posted.Key)
 		keys.text(f.Content)
@@ -89,11 +90,11 @@ func copyFills(ctx context.Context, tx pgx.Tx, c pipeline.FillChanges) error {
 }
 
 // isWhole reports whether all that an execution posted goes into its own row: it is a trade.
-func isWhole(f fills.Effects) bool { return f.Posted.Type == fills.Trade && f.Tax != nil }
+func isWhole(f *fills.Effects) bool { return f.Posted.Type == fills.Trade && f.Tax != nil }
 
 // executionRow writes the row of an execution.
-func executionRow(c *copyBuffer, f fills.Effects, source pipeline.Record, known time.Time) error {
-	p := f.Posted
+func executionRow(c *copyBuffer, f *fills.Effects, source pipeline.Record, known time.Time) error {
+	p := &f.Posted
 	c.row(executionColumns)
 	c.text(string(p.Household))
 	c.int64(p.Version)
@@ -126,7 +127,7 @@ func executionRow(c *copyBuffer, f fills.Effects, source pipeline.Record, known 
 
 // tradeColumns writes what a trade posted: lines and amounts of the journal, and what its tax event
 // says beyond the execution.
-func tradeColumns(c *copyBuffer, f fills.Effects) {
+func tradeColumns(c *copyBuffer, f *fills.Effects) {
 	if !isWhole(f) {
 		for range 7 {
 			c.null()
@@ -134,8 +135,8 @@ func tradeColumns(c *copyBuffer, f fills.Effects) {
 		return
 	}
 	account := string(f.Posted.Account)
-	c.array(oidText, len(f.Journal), func(i int) { c.text(journalText(f.Journal[i].Move, account)) })
-	c.array(oidNumeric, len(f.Journal), func(i int) { c.dec(f.Journal[i].Move.Amount) })
+	c.array(pgtype.TextOID, len(f.Journal), func(i int) { c.text(journalText(f.Journal[i].Move, account)) })
+	c.array(pgtype.NumericOID, len(f.Journal), func(i int) { c.dec(f.Journal[i].Move.Amount) })
 	c.text(string(f.Tax.Owner))
 	c.text(f.Tax.AccountType)
 	c.dec(f.Tax.Amount)
@@ -204,8 +205,8 @@ type lockKey struct {
 func newFillWriter(c pipeline.FillChanges, known knownBalances) *fillWriter {
 	w := &fillWriter{changes: c, versions: map[string]int64{}, orders: map[string]fills.Order{},
 		positions: map[fills.Holding]holdingRow{}, cash: map[fills.Purse]holdingRow{}, locks: map[string]lockKey{}}
-	for _, r := range c.Results {
-		f := r.Effects
+	for i := range c.Results {
+		f := &c.Results[i].Effects
 		h := f.Posted.Household
 		w.versions[string(h)] = f.Posted.Version
 		w.orders[f.Order.Run+"|"+string(f.Order.ID)] = f.Order
@@ -329,8 +330,8 @@ func (w *fillWriter) queueLocks(b *pgx.Batch) {
 func (w *fillWriter) queueReplaced(b *pgx.Batch) {
 	var households []string
 	var versions, by []int64
-	for _, r := range w.changes.Results {
-		if f := r.Effects; f.Replaced != "" {
+	for i := range w.changes.Results {
+		if f := &w.changes.Results[i].Effects; f.Replaced != "" {
 			households = append(households, string(f.Posted.Household))
 			versions, by = append(versions, f.ReplacedVersion), append(by, f.Posted.Version)
 		}
@@ -351,8 +352,8 @@ func (w *fillWriter) queueCheckpoints(b *pgx.Batch) {
 	var households []string
 	var versions []int64
 	var days []market.Day
-	for _, r := range w.changes.Results {
-		f := r.Effects
+	for i := range w.changes.Results {
+		f := &w.changes.Results[i].Effects
 		if f.Replaced != "" {
 			households, versions, days = append(households, string(f.Posted.Household)), append(versions, f.ReplacedVersion), append(days, endOfDays)
 		}
@@ -373,8 +374,9 @@ type exceptionChange struct {
 
 func (w *fillWriter) queueExceptions(b *pgx.Batch) {
 	changes := make([]exceptionChange, len(w.changes.Results))
-	for i, r := range w.changes.Results {
-		changes[i] = exceptionChange{r.Effects.Posted.Household, r.Effects.Opened, r.Effects.Closed}
+	for i := range w.changes.Results {
+		f := &w.changes.Results[i].Effects
+		changes[i] = exceptionChange{f.Posted.Household, f.Opened, f.Closed}
 	}
 	queueExceptions(b, w.changes.Now, changes)
 }
@@ -402,7 +404,7 @@ func queueExceptions(b *pgx.Batch, now time.Time, changes []exceptionChange) {
 		b.Queue(query("CloseExceptions"), closed.accounts, closed.codes, closed.subjects, now)
 	}
 	if len(opened.codes) > 0 {
-		b.Queue(query("OpenExceptions"), opened.households, opened.accounts, opened.codes, opened.subjects, opened.details, now, opened.healed)
+		b.Queue(query("OpenExceptions"), opened.households, opened.accounts, opened.codes, opened.subjects, opened.details, now, opened.healed, opened.parks)
 	}
 }
 
@@ -415,13 +417,13 @@ func keyOf(x fills.Exception) exceptionKey { return exceptionKey{x.Account, x.Co
 
 type exceptionRows struct {
 	households, accounts, codes, subjects, details []string
-	healed                                         []bool
+	healed, parks                                  []bool
 }
 
 func (r *exceptionRows) add(h portfolio.HouseholdID, x fills.Exception) {
 	r.households, r.accounts = append(r.households, string(h)), append(r.accounts, string(x.Account))
 	r.codes, r.subjects, r.details = append(r.codes, x.Code), append(r.subjects, x.Subject), append(r.details, x.Detail)
-	r.healed = append(r.healed, false)
+	r.healed, r.parks = append(r.healed, false), append(r.parks, fills.Parks(x.Code))
 }
 
 func (w *fillWriter) queueHeld(b *pgx.Batch) {
@@ -450,9 +452,10 @@ func (w *fillWriter) queueNotify(b *pgx.Batch) {
 		b.Queue(query("Notify"), ChannelFills, strconv.Itoa(len(w.changes.Results)))
 	}
 	var households []string
-	for _, r := range w.changes.Results {
-		if o := r.Effects.Order; o.Side == portfolio.Sell && o.Progress.State.Ended() {
-			households = append(households, string(r.Effects.Posted.Household))
+	for i := range w.changes.Results {
+		f := &w.changes.Results[i].Effects
+		if f.Order.Side == portfolio.Sell && f.Order.Progress.State.Ended() {
+			households = append(households, string(f.Posted.Household))
 		}
 	}
 	if len(households) > 0 {

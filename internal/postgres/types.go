@@ -16,6 +16,9 @@ func registerTypes(m *pgtype.Map) {
 	m.TryWrapEncodePlanFuncs = append([]pgtype.TryWrapEncodePlanFunc{wrapEncode}, m.TryWrapEncodePlanFuncs...)
 	m.TryWrapScanPlanFuncs = append([]pgtype.TryWrapScanPlanFunc{wrapScan}, m.TryWrapScanPlanFuncs...)
 	m.RegisterDefaultPgType(money.Dec{}, "numeric")
+	if numerics, ok := m.TypeForOID(pgtype.NumericArrayOID); ok {
+		m.RegisterType(&pgtype.Type{Name: numerics.Name, OID: numerics.OID, Codec: decsCodec{numerics.Codec}})
+	}
 	m.RegisterDefaultPgType(market.Day(0), "date")
 }
 
@@ -126,4 +129,28 @@ type scanDay struct{ next pgtype.ScanPlan }
 func (p *scanDay) SetNext(next pgtype.ScanPlan) { p.next = next }
 func (p *scanDay) Scan(src []byte, target any) error {
 	return p.next.Scan(src, (*day)(target.(*market.Day)))
+}
+
+// decsCodec is the codec of numeric[] with a short way for []money.Dec, which batches are full of.
+type decsCodec struct{ pgtype.Codec }
+
+// PlanEncode implements pgtype.Codec.
+func (c decsCodec) PlanEncode(m *pgtype.Map, oid uint32, format int16, value any) pgtype.EncodePlan {
+	if _, ok := value.([]money.Dec); ok && format == pgtype.BinaryFormatCode {
+		return encodeDecs{}
+	}
+	return c.Codec.PlanEncode(m, oid, format, value)
+}
+
+type encodeDecs struct{}
+
+// Encode implements pgtype.EncodePlan.
+func (encodeDecs) Encode(value any, buf []byte) ([]byte, error) {
+	all := value.([]money.Dec)
+	if all == nil {
+		return nil, nil
+	}
+	c := copyBuffer{}
+	c.array(pgtype.NumericOID, len(all), func(i int) { c.dec(all[i]) })
+	return append(buf, c.bytes[4:]...), nil // without its length, which pgx writes
 }
