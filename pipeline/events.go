@@ -90,6 +90,14 @@ func (m EventMessage) Fault() string {
 	return m.Rate.Fault()
 }
 
+// account returns the account that the fact inside is about, or "".
+func (m EventMessage) account() string {
+	if m.Event == nil {
+		return ""
+	}
+	return string(m.Event.Target())
+}
+
 // content returns what two facts with one key must agree on.
 func (m EventMessage) content() string {
 	switch {
@@ -176,7 +184,7 @@ func (h *Events) Handle(ctx context.Context, b Batch) error {
 		d := &eventDecision{batch: fresh(b), load: l, log: h.log}
 		d.changes.Now = h.now()
 		for _, letter := range dead {
-			d.refuse(letter.Record, letter.Reason, letter.Detail)
+			d.refuse(letter)
 		}
 		for _, in := range incoming {
 			d.decide(in)
@@ -263,13 +271,13 @@ func (d *eventDecision) decide(in IncomingEvent) {
 	case fills.Duplicate:
 		span.Duplicate++
 	default:
-		d.refuse(in.Record, string(outcome), detail)
+		d.refuse(DeadLetter{Record: in.Record, Reason: string(outcome), Detail: detail, Account: in.Message.account()})
 	}
 }
 
-func (d *eventDecision) refuse(r Record, reason, detail string) {
-	d.batch.Span(r.Partition).Dead++
-	d.changes.Dead = append(d.changes.Dead, DeadLetter{Record: r, Reason: reason, Detail: detail})
+func (d *eventDecision) refuse(l DeadLetter) {
+	d.batch.Span(l.Record.Partition).Dead++
+	d.changes.Dead = append(d.changes.Dead, l)
 }
 
 func (d *eventDecision) apply(in IncomingEvent) (fills.Outcome, string) {

@@ -131,7 +131,7 @@ func (f *Fills) read(b Batch) ([]Incoming, []DeadLetter, error) {
 		}
 		key := e.Key().String()
 		if first, known := owner[key]; known && first != e.Household {
-			dead = append(dead, DeadLetter{Record: r, Reason: ReasonRoutingConflict,
+			dead = append(dead, DeadLetter{Record: r, Reason: ReasonRoutingConflict, Account: string(e.Account), Order: string(e.OrderID),
 				Detail: fmt.Sprintf("execution %s came for household %s before", key, first)})
 			continue
 		}
@@ -245,7 +245,9 @@ func (d *fillDecision) result(r fills.Result, source Record) {
 		d.changes.Held = append(d.changes.Held, HeldRow{Waiting: r.Waiting, Record: source})
 	case fills.Duplicate:
 	default:
-		d.changes.Dead = append(d.changes.Dead, DeadLetter{Record: source, Reason: string(r.Outcome), Detail: fills.Explain(r.Execution, r.Outcome)})
+		e := r.Execution
+		d.changes.Dead = append(d.changes.Dead, DeadLetter{Record: source, Reason: string(r.Outcome), Detail: fills.Explain(e, r.Outcome),
+			Account: string(e.Account), Order: string(e.OrderID), Released: r.Released})
 	}
 	if !r.Released {
 		d.count(source.Partition, r.Outcome)
@@ -284,7 +286,8 @@ func (d *fillDecision) count(partition int32, o fills.Outcome) {
 
 func (d *fillDecision) refuse(sequence []int, reason, detail string) {
 	for _, at := range sequence {
-		d.deadLetters([]DeadLetter{{Record: d.incoming[at].Record, Reason: reason, Detail: detail}})
+		in := d.incoming[at]
+		d.deadLetters([]DeadLetter{{Record: in.Record, Reason: reason, Detail: detail, Account: string(in.Execution.Account), Order: string(in.Execution.OrderID)}})
 	}
 }
 

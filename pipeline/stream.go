@@ -16,6 +16,8 @@ const (
 	TopicFills       = "daybreak.fills"
 	TopicDeadLetters = "daybreak.fills.dlq"
 	TopicEvents      = "daybreak.events"
+	TopicBalances    = "daybreak.balances"
+	TopicOrders      = "daybreak.orders"
 )
 
 // HeaderRoutingKey is the header that carries the routing key a record's partition comes from.
@@ -58,11 +60,13 @@ type Span struct {
 }
 
 // Batch is what a consumer hands to its handler: records of one topic in order of partition and
-// offset, and a span for each partition that they touch.
+// offset, and a span for each partition that they touch. A replay of dead letters has their ends
+// in place of spans.
 type Batch struct {
 	Topic   string
 	Spans   []Span // by partition
 	Records []Record
+	Letters []LetterEnd
 }
 
 // Span returns the span of a partition; nil where the batch has none.

@@ -99,9 +99,12 @@ type Decisions interface {
 
 // DeadLetter is a record that cannot be applied, with its place in the batch and why.
 type DeadLetter struct {
-	Record Record
-	Reason string // a stable code
-	Detail string
+	Record   Record
+	Reason   string // a stable code
+	Detail   string
+	Account  string // that it is about, where the record could be read
+	Order    string
+	Released bool // was held before: the record is counted already
 }
 
 // Worker plans the households whose records it is given: the Handler of TopicWork.

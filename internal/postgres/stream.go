@@ -36,9 +36,13 @@ func (db *DB) Assign(ctx context.Context, topic, topicID string, partitions []in
 	return positions, err
 }
 
-// commitOffsets moves the offsets of a batch inside the transaction of its effects. It returns
+// commitOffsets moves the offsets of a batch, or gives dead letters their ends, inside the transaction of
+// the effects. It returns
 // pipeline.ErrFenced where a partition was not as the batch believes; the caller rolls back.
 func commitOffsets(ctx context.Context, tx pgx.Tx, b pipeline.Batch) error {
+	if len(b.Letters) > 0 {
+		return settleLetters(ctx, tx, b.Letters)
+	}
 	n := len(b.Spans)
 	partitions, first, next, epochs := make([]int32, n), make([]int64, n), make([]int64, n), make([]int64, n)
 	applied, duplicate, held, dead := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)

@@ -30,8 +30,8 @@ var sqlChecks = []sqlCheck{
 	{"5 orders: CumQty + LeavesQty = OrderQty, CumQty = fills", "VerifyOrdersChecked", []string{"VerifyOrdersBroken"}},
 	{"6 orders: one at the broker for each ClOrdID", "VerifyOrdersChecked", []string{"VerifyBrokerOrdersBroken"}},
 	{"7a approvals: by another person, over the content sent", "VerifyOrdersChecked", []string{"VerifyApprovalsBroken"}},
-	{"8 offsets: nothing applied beyond them", "VerifyOffsetsChecked", []string{"VerifyOffsetsBroken"}},
-	{"9 records: each one applied, duplicate, held or dead-lettered", "VerifyOffsetsChecked", []string{"VerifyRecordsBroken", "VerifyDeadLettersBroken"}},
+	{"8 offsets: nothing applied beyond them", "VerifyOffsetsChecked", []string{"VerifyAppliedBroken"}},
+	{"9 records: each one applied, duplicate, held or dead-lettered", "VerifyOffsetsChecked", []string{"VerifyEndsBroken", "VerifyLettersBroken", "VerifyReplaysBroken"}},
 	{"13 runs: one outcome a household", "VerifyOutcomesChecked", []string{"VerifyOutcomesBroken"}},
 	{"14 certificates: no objective below its bound", "VerifyCertificatesChecked", []string{"VerifyCertificatesBroken"}},
 }
@@ -67,7 +67,7 @@ func (c sqlCheck) run(ctx context.Context, tx pgx.Tx) (pipeline.Check, error) {
 	}
 	for _, name := range c.broken {
 		args := []any{pipeline.BrokenMax + 1} // one more tells that there are more
-		if name == "VerifyOffsetsBroken" {
+		if name == "VerifyAppliedBroken" {
 			args = append(args, pipeline.TopicFills)
 		}
 		rows, err := tx.Query(ctx, query(name), args...)

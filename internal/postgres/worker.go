@@ -322,29 +322,4 @@ func advanceRuns(ctx context.Context, tx pgx.Tx, b pipeline.Batch, decisions []p
 	return nil
 }
 
-func insertDeadLetters(ctx context.Context, tx pgx.Tx, topic string, dead []pipeline.DeadLetter) error {
-	if len(dead) == 0 {
-		return nil
-	}
-	n := len(dead)
-	partitions, offsets := make([]int32, n), make([]int64, n)
-	keys, headers, values := make([][]byte, n), make([]string, n), make([][]byte, n)
-	reasons, details := make([]string, n), make([]string, n)
-	for i, d := range dead {
-		partitions[i], offsets[i] = d.Record.Partition, d.Record.Offset
-		keys[i], values[i] = d.Record.Key, d.Record.Value
-		reasons[i], details[i] = d.Reason, d.Detail
-		text, err := json.Marshal(d.Record.Headers)
-		if err != nil {
-			return fmt.Errorf("dead letter %d/%d: %w", d.Record.Partition, d.Record.Offset, err)
-		}
-		headers[i] = string(text)
-	}
-	_, err := tx.Exec(ctx, query("InsertDeadLetters"), topic, partitions, offsets, keys, headers, values, reasons, details, time.Now())
-	if err != nil {
-		return fmt.Errorf("store dead letters: %w", err)
-	}
-	return nil
-}
-
 var _ pipeline.Decisions = (*DB)(nil)

@@ -28,3 +28,31 @@ WHERE s.topic = $1
 
 -- name: StreamNext
 SELECT partition, next_offset FROM stream_offset WHERE topic = $1;
+
+-- name: VerifyAppliedBroken
+-- Nothing was applied beyond the furthest that a partition has come: a rewind goes back from there.
+SELECT s.topic || ' partition ' || s.partition,
+       'read up to ' || greatest(s.next_offset, s.reached) || ' but an execution was applied from ' || max(e.source_offset)
+FROM stream_offset s
+JOIN execution e ON e.source_partition = s.partition
+WHERE s.topic = $2
+GROUP BY s.topic, s.partition, s.next_offset, s.reached
+HAVING max(e.source_offset) >= greatest(s.next_offset, s.reached)
+UNION ALL
+SELECT s.topic || ' partition ' || s.partition,
+       'read up to ' || greatest(s.next_offset, s.reached) || ' but an event was applied from ' || max(e.source_offset)
+FROM stream_offset s
+JOIN book_event e ON e.source_partition = s.partition
+WHERE s.topic = 'daybreak.events'
+GROUP BY s.topic, s.partition, s.next_offset, s.reached
+HAVING max(e.source_offset) >= greatest(s.next_offset, s.reached)
+LIMIT $1;
+
+-- name: VerifyEndsBroken
+-- Every record that was read, again after a rewind too, ended as applied, duplicate, held or
+-- dead-lettered.
+SELECT topic || ' partition ' || partition,
+       (next_offset - first_offset + reread) || ' records read: applied ' || applied || ', duplicate ' || duplicate || ', held ' || held || ', dead ' || dead
+FROM stream_offset
+WHERE applied + duplicate + held + dead <> next_offset - first_offset + reread
+LIMIT $1;
