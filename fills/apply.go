@@ -86,6 +86,9 @@ func (a *application) post() {
 func (a *application) takeBack(p Posted) {
 	a.effects.Posted.Refers, a.effects.Replaced, a.effects.ReplacedVersion = p.Key, p.Key, p.Version
 	a.effects.Withdrawn = p.Key
+	if p.Side == portfolio.Buy {
+		a.effects.Closed = append(a.effects.Closed, Exception{Account: a.effects.Order.Account, Code: DeniedLoss, Subject: p.Key})
+	}
 	a.effects.Order.LotsLeft = giveBack(a.effects.Order.LotsLeft, p.Lots)
 	a.move(KindReversal, p.TradeDate, ledger.Reverse(p.moves(a.account().Currency)))
 }

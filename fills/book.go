@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 
-	"daybreak/market"
 	"daybreak/money"
 	"daybreak/orders"
 	"daybreak/portfolio"
@@ -20,7 +19,7 @@ func NewState(household portfolio.HouseholdID, rules *region.Rules) *State {
 		Positions: map[Holding]money.Dec{}, Cash: map[Purse]money.Dec{}, Locks: map[orders.ID][]Lock{},
 		Seen: map[string]string{}, Posted: map[string]Posted{}, Next: map[string]string{},
 		Held: map[string][]Waiting{}, Rates: map[Pair]money.Dec{},
-		Events: map[string]PostedEvent{}, Bars: map[market.Symbol]market.Day{},
+		Events: map[string]PostedEvent{},
 	}
 }
 

@@ -89,6 +89,14 @@ func (e Event) target() portfolio.AccountID {
 	return e.Account
 }
 
+// arrivesAt returns the account whose shares an event adds to.
+func (e Event) arrivesAt() portfolio.AccountID {
+	if e.ToAccount == "" {
+		return e.Account
+	}
+	return e.ToAccount
+}
+
 // Target returns the account that the event is listed under.
 func (e Event) Target() portfolio.AccountID { return e.target() }
 

@@ -26,10 +26,6 @@ const (
 	KindEventReversal = "event_reversal"
 )
 
-// LockedPurchase is the code of the exception where a purchase by another's hand met a lock: it stands,
-// and denies the loss that the lock was to keep.
-const LockedPurchase = "LOCKED_PURCHASE"
-
 // PostedEvent is an event that the book holds.
 type PostedEvent struct {
 	Event
@@ -104,7 +100,6 @@ func (a *eventApplication) run() Outcome {
 	case EventDrip:
 		a.move(ledger.Reinvest(account, e.Symbol, e.Shares, e.Currency, e.Amount))
 		a.tax(region.Drip)
-		a.locked()
 	case EventTransfer:
 		if e.Symbol == "" {
 			a.move(ledger.TransferCash(account, to, e.Currency, e.Amount))
@@ -217,6 +212,9 @@ func (a *eventApplication) reverse() Outcome {
 	}
 	a.enter(KindEventReversal, earlier.Effective, ledger.Reverse(moves))
 	a.effects.Reversed, a.effects.Withdrawn = earlier.Version, []int64{earlier.Version}
+	if earlier.Kind == EventDrip || earlier.Kind == EventTransfer {
+		a.effects.Closed = append(a.effects.Closed, Exception{Account: earlier.arrivesAt(), Code: DeniedLoss, Subject: earlier.Key()})
+	}
 	return Applied
 }
 
@@ -252,16 +250,6 @@ func changed[K comparable](all []Balance[K], key K, was map[K]money.Dec, by mone
 	}
 	all[i].Amount = all[i].Amount.Add(by)
 	return all
-}
-
-// locked opens an exception where a purchase by another's hand met a lock.
-func (a *eventApplication) locked() {
-	e := a.event
-	until, barred := a.state.Bars[e.Symbol]
-	if day := a.state.Rules.TaxDay(e.Effective, e.settles()); barred && day <= until {
-		a.effects.Opened = append(a.effects.Opened, Exception{Account: e.Account, Code: LockedPurchase, Subject: string(e.Symbol),
-			Detail: fmt.Sprintf("%s shares of %s came by a distribution on %s: the harvest that locks it until %s loses as much of its loss", e.Shares, e.Symbol, day, until)})
-	}
 }
 
 // except opens an exception for each balance that is below zero now and was not, and closes those of

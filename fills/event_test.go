@@ -22,7 +22,6 @@ func household(t testing.TB, name, sheltered string) *fills.State {
 	s.Accounts["A2"] = fills.Account{ID: "A2", Owner: "O1", Type: "taxable", Currency: home}
 	s.Accounts["R1"] = fills.Account{ID: "R1", Owner: "O1", Type: sheltered, Currency: home}
 	s.Accounts["B1"] = fills.Account{ID: "B1", Owner: "O2", Type: "taxable", Currency: home}
-	s.Bars["BBB"] = later + 10
 	return s
 }
 
@@ -84,7 +83,6 @@ func TestApplyEvent(t *testing.T) {
 		{"fee", []fills.Event{event("E1", fills.EventFee, money2("9.99"))}, "E1=APPLIED ", "990.01", "100", "", ""},
 		{"dividend", []fills.Event{event("E1", fills.EventDividend, symbol("AAA", "", "12"))}, "E1=APPLIED ", "1012", "100", "", ""},
 		{"drip", []fills.Event{event("E1", fills.EventDrip, symbol("AAA", "1.5", "15"))}, "E1=APPLIED ", "1000", "101.5", "drip A1> 1.5 shares 15 ", ""},
-		{"drip of what is locked", []fills.Event{event("E1", fills.EventDrip, symbol("BBB", "1.5", "15"))}, "E1=APPLIED ", "1000", "100", "drip A1> 1.5 shares 15 ", "LOCKED_PURCHASE"},
 		{"cash to the other account", []fills.Event{event("E1", fills.EventTransfer, to("A2", money2("300")))}, "E1=APPLIED ", "700", "100", "", ""},
 		{"shares to the other account", []fills.Event{event("E1", fills.EventTransfer, to("A2", symbol("AAA", "40", "0")))}, "E1=APPLIED ", "1000", "60", "transfer A1>A2 40 shares 0 ", ""},
 		{"shares to outside", []fills.Event{event("E1", fills.EventTransfer, to("", symbol("AAA", "40", "0")))}, "E1=APPLIED ", "1000", "60", "transfer A1> 40 shares 0 ", ""},

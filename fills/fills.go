@@ -128,10 +128,7 @@ type State struct {
 	Held      map[string][]Waiting // by key that they wait for, in order of arrival
 	Rates     map[Pair]money.Dec   // published rates by tax day; absent: not known yet
 
-	// Of events that are no executions: those that the events at hand can meet, and the last day on
-	// which a harvest bars the purchase of a security.
-	Events map[string]PostedEvent
-	Bars   map[market.Symbol]market.Day
+	Events map[string]PostedEvent // that are no executions, which the events at hand can meet
 }
 
 // Line is a move of the journal with its kind: trade, or reversal where it takes an earlier one back.

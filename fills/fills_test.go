@@ -186,8 +186,8 @@ func TestPostOpensAndClosesExceptions(t *testing.T) {
 		t.Fatalf("Post of an overfill without cash opened %v, want OVERFILL and NEGATIVE_CASH", first.Opened)
 	}
 	second := fills.Post(s, []fills.Execution{bust("E2", "E1", buyID)})[0].Effects
-	if len(second.Closed) != 2 || len(second.Opened) != 0 {
-		t.Errorf("Post of the bust closed %v, want both", second.Closed)
+	if len(second.Closed) != 3 || second.Closed[0].Code != fills.DeniedLoss || len(second.Opened) != 0 {
+		t.Errorf("Post of the bust closed %v, want both, and what the purchase denied", second.Closed)
 	}
 	short := fills.Post(s, []fills.Execution{trade("E3", sellID, "100.5", "1")})[0].Effects
 	if len(short.Opened) != 2 || short.Opened[1].Code != fills.ShortPosition {

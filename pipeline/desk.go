@@ -48,7 +48,7 @@ type DeskHousehold struct {
 	Orders    []DeskOrder // by account, sales first, symbol, id
 	Locks     []tlh.Lock
 	Exception string           // an open exception of the book; "" for none
-	Tax       *rebalance.Input // where a lock may stop an order, or the book has moved since its plan and tax is asked for
+	Tax       *rebalance.Input // where a lock or a sale at a loss may stop an order, or the book has moved since its plan and tax is asked for
 }
 
 // Reference is the newest price of a security on or before a session.
@@ -145,6 +145,7 @@ func (m DeskMove) flag() Flag {
 const (
 	CodeStale         = "STALE"          // the book or the market has moved, and the order no longer holds
 	CodeFundingFailed = "FUNDING_FAILED" // every sale that was to fund the purchase ended with nothing sold
+	CodeNoTaxDay      = "NO_TAX_DAY"     // no calendar says when the trade counts for tax
 	CodeTooSmall      = "TOO_SMALL"      // the cash there is makes a trade below the account's least
 )
 
@@ -153,6 +154,8 @@ type deskCounter struct {
 	load   *DeskLoad
 	h      *DeskHousehold
 	limits orders.Limits
+	locks  []tlh.Lock // those stored, and those that the tax book adds
+	book   *region.Book
 	cash   map[portfolio.AccountID]money.Dec // less what live purchases may take
 	held   map[heldKey]money.Dec             // less what live sales may take
 	sent   map[sentKey]money.Dec             // by account, this session
@@ -189,6 +192,7 @@ func newDeskCounter(load *DeskLoad, h *DeskHousehold, limits orders.Limits) *des
 			c.sent[sentKey{o.Account, o.Session}] = c.sent[sentKey{o.Account, o.Session}].Add(o.Value)
 		}
 	}
+	c.locks = slices.Concat(h.Locks, c.lossLocks())
 	return c
 }
 
@@ -222,7 +226,7 @@ func (c *deskCounter) facts(o DeskOrder, quantity money.Dec, isOpen func(exchang
 		Build: o.Build, Rules: o.Rules, RunBuild: o.RunBuild, RunRules: o.RunRules,
 		AccountDayValue: c.sent[sentKey{o.Account, o.Session}], FirmDayValue: c.load.Sent[SentKey{o.Session, o.AccountCurrency}],
 		Reference: reference.Price, ReferenceDay: reference.Day, LiveOrder: c.liveLike(o), Restricted: c.account(o.Account).Policy.Restricted,
-		Property: o.Property, TaxDay: taxDay, Locks: c.h.Locks, Overrides: o.Overrides, Quantity: quantity,
+		Property: o.Property, TaxDay: taxDay, Locks: c.locks, Overrides: o.Overrides, Quantity: quantity,
 		Held: c.held[heldKey{o.Account, o.Symbol}], Cash: c.cash[o.Account],
 	}, nil
 }

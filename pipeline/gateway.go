@@ -164,7 +164,7 @@ func (g *Gateway) send(ctx context.Context, r DeskRequest) (int, error) {
 		for _, h := range l.Households {
 			routing[h.Household.ID] = h.Household.RoutingKey
 		}
-		return g.decide(l)
+		return g.decide(l), nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("mark orders as sent: %w", err)
@@ -203,16 +203,14 @@ func (g *Gateway) SendAgain(ctx context.Context, age time.Duration) error {
 	return nil
 }
 
-func (g *Gateway) decide(l *DeskLoad) ([]DeskMove, error) {
+func (g *Gateway) decide(l *DeskLoad) []DeskMove {
 	var moves []DeskMove
 	for i := range l.Households {
 		d := &sending{gateway: g, counter: newDeskCounter(l, &l.Households[i], g.Limits)}
-		if err := d.household(); err != nil {
-			return nil, err
-		}
+		d.household()
 		moves = append(moves, d.moves...)
 	}
-	return moves, nil
+	return moves
 }
 
 func (g *Gateway) isOpen(exchange string, session market.Day) bool {
@@ -232,27 +230,22 @@ type sending struct {
 
 // household takes the orders of each account, sales first; the purchases of an account that can go
 // now share its cash.
-func (d *sending) household() error {
+func (d *sending) household() {
 	var buys []DeskOrder
 	all := d.counter.h.Orders
 	for i, o := range all {
 		switch {
 		case !o.open() || !o.Released:
 		case o.Side == portfolio.Sell:
-			if err := d.check(o, o.Quantity); err != nil {
-				return err
-			}
+			d.check(o, o.Quantity)
 		case d.isFunded(o):
 			buys = append(buys, o)
 		}
 		if last := i+1 == len(all) || all[i+1].Account != o.Account; last {
-			if err := d.purchases(buys); err != nil {
-				return err
-			}
+			d.purchases(buys)
 			buys = nil
 		}
 	}
-	return nil
 }
 
 // isFunded reports whether the sales that a purchase waits for are over. Where all of them ended
@@ -278,9 +271,9 @@ func (d *sending) isFunded(o DeskOrder) bool {
 
 // purchases sends the purchases of one account, each cut by the same share where the cash there is
 // does not do for all.
-func (d *sending) purchases(buys []DeskOrder) error {
+func (d *sending) purchases(buys []DeskOrder) {
 	if len(buys) == 0 {
-		return nil
+		return
 	}
 	limits, account := d.gateway.Limits, d.counter.account(buys[0].Account)
 	wanted := money.Zero
@@ -299,11 +292,8 @@ func (d *sending) purchases(buys []DeskOrder) error {
 				Detail: fmt.Sprintf("the account has %s for purchases of %s; its least trade is %s", cash, wanted, policy.MinTrade)})
 			continue
 		}
-		if err := d.check(o, quantity); err != nil {
-			return err
-		}
+		d.check(o, quantity)
 	}
-	return nil
 }
 
 // resized returns the quantity of a purchase that its share of the cash pays, less the buffer,
@@ -317,11 +307,13 @@ func resized(o DeskOrder, cash, wanted money.Dec, l orders.Limits, wholeShares b
 	return money.Min(o.Quantity.MulDiv(usable, wanted).RoundDown(places), o.Quantity)
 }
 
-// check sends a quantity of an order where no check stops it.
-func (d *sending) check(o DeskOrder, quantity money.Dec) error {
+// check sends a quantity of an order where no check stops it. One whose tax day cannot be told is
+// stopped alone.
+func (d *sending) check(o DeskOrder, quantity money.Dec) {
 	facts, err := d.counter.facts(o, quantity, d.gateway.isOpen)
 	if err != nil {
-		return err
+		d.add(DeskMove{Move: MoveFlag, Order: o, Code: CodeNoTaxDay, Detail: err.Error()})
+		return
 	}
 	v := orders.Check(orders.BeforeSending, o.Order, facts, d.gateway.Limits)
 	switch {
@@ -329,15 +321,11 @@ func (d *sending) check(o DeskOrder, quantity money.Dec) error {
 		d.counter.send(o, quantity)
 		d.add(DeskMove{Move: MoveSend, Order: o, Quantity: quantity})
 	case v.Code == orders.TaxLock:
-		stop, err := d.counter.lockStop(o)
-		if err != nil {
-			return err
-		}
+		stop := d.counter.lockStop(o)
 		d.add(DeskMove{Move: MoveFlag, Order: o, Code: v.Code, Detail: stop.Text(), Lock: stop})
 	case !v.Passing():
 		d.add(DeskMove{Move: MoveFlag, Order: o, Code: v.Code, Detail: numbersText(v.Numbers)})
 	}
-	return nil
 }
 
 func (d *sending) add(m DeskMove) { d.moves = append(d.moves, m) }

@@ -14,6 +14,7 @@ import (
 	"daybreak/money"
 	"daybreak/portfolio"
 	"daybreak/region"
+	"daybreak/tlh"
 )
 
 // HouseholdRecord is a household as a file of households has it, one a line: who its people are,
@@ -80,6 +81,7 @@ type Opening struct {
 	Carried    []CarriedLoss     // by owner, then year
 	Moves      []ledger.Move     // from outside to cash and units, by account, cash first
 	Exceptions []fills.Exception // facts that a person must look at before the household trades
+	Locks      []tlh.Lock        // of the sales at a loss whose window is open at AsOf, each named by its event
 	EventCount int
 	Events     []byte // zstd of the JSON of the record's events
 	Checkpoint []byte // zstd of the JSON of the tax book's checkpoint at AsOf
@@ -150,7 +152,8 @@ func (o *Opener) open(h HouseholdRecord) (Opening, error) {
 	if err := opening.keepHistory(h); err != nil {
 		return Opening{}, err
 	}
-	book, err := region.Fold(rules, region.ScopeOf(opening.Household, o.identical), region.Checkpoint{}, h.Events)
+	scope := region.ScopeOf(opening.Household, o.identical)
+	book, err := region.Fold(rules, scope, region.Checkpoint{}, h.Events)
 	if err != nil {
 		return Opening{}, badRecord(codeBadEvent, "household %s: %v", h.ID, err)
 	}
@@ -160,6 +163,7 @@ func (o *Opener) open(h HouseholdRecord) (Opening, error) {
 	if err := opening.keepBook(h, book); err != nil {
 		return Opening{}, err
 	}
+	opening.Locks = openingLocks(rules, scope, book, h)
 	opening.Moves = openingMoves(opening.Household)
 	opening.Exceptions = openingExceptions(opening.Household, h.PlantedFault)
 	return opening, nil
@@ -247,6 +251,22 @@ func (p *Opening) keepBook(h HouseholdRecord, book *region.Book) error {
 	}
 	p.Checkpoint = Compress(body)
 	return nil
+}
+
+// openingLocks returns the locks that a household brings with it: one for each sale at a loss whose
+// window is open at the day of its record.
+func openingLocks(rules *region.Rules, scope region.Scope, book *region.Book, h HouseholdRecord) []tlh.Lock {
+	sold := map[string]bool{}
+	for _, e := range h.Events {
+		if e.Kind == region.Sell && rules.TaxDay(e.Day, e.Settle)+market.Day(rules.WindowDays()) >= h.AsOf {
+			sold[scope.Property(e.Symbol)] = true
+		}
+	}
+	var all []tlh.Lock
+	for _, property := range sortedKeys(sold) {
+		all = append(all, tlh.LossLocks(book, rules, property, h.AsOf)...)
+	}
+	return all
 }
 
 // errOversold is wrapped with the symbol where the events sell more than they bought.

@@ -60,25 +60,10 @@ func (s LockStop) Text() string {
 	case s.Loss.Amount.IsZero():
 		loss = "buying it would destroy no loss of the book as it stands"
 	default:
-		loss = fmt.Sprintf("buying it would destroy %s %s of losses%s, %s %s of it for good, worth %s %s of tax",
-			s.Loss.Amount.Fixed(2), c, lossesBySale(s.Loss), s.Loss.Gone.Fixed(2), c, s.Loss.Tax.Fixed(2), c)
+		loss = fmt.Sprintf("buying it would destroy %s %s of losses (%s), %s %s of it for good, worth %s %s of tax",
+			s.Loss.Amount.Fixed(2), c, s.Loss.BySale(), s.Loss.Gone.Fixed(2), c, s.Loss.Tax.Fixed(2), c)
 	}
 	return strings.Join(locks, ", ") + "; " + loss + ". " + lockAdvice
-}
-
-// salesMax bounds the sales that a sentence lists.
-const salesMax = 4
-
-// lossesBySale lists the sales behind a loss.
-func lossesBySale(l tlh.Loss) string {
-	var parts []string
-	for _, d := range l.Sales[:min(len(l.Sales), salesMax)] {
-		parts = append(parts, fmt.Sprintf("%s of %s sold by %s on %s", d.Amount.Fixed(2), d.Symbol, d.Account, d.Day))
-	}
-	if more := len(l.Sales) - salesMax; more > 0 {
-		parts = append(parts, fmt.Sprintf("%d more sales", more))
-	}
-	return " (" + strings.Join(parts, ", ") + ")"
 }
 
 // Token names what a person was shown of the stop: content, locks and loss. An override that
@@ -110,38 +95,70 @@ func (f Flag) Text() string {
 	return numbersText(f.Numbers)
 }
 
-// lockStop returns what stops an order of the household, or nil where no lock does.
-func (c *deskCounter) lockStop(o DeskOrder) (*LockStop, error) {
-	if !slices.ContainsFunc(c.h.Locks, func(l tlh.Lock) bool { return l.Property == o.Property }) {
-		return nil, nil
+// lossLocks returns what the tax book alone forbids the household's unsent purchases: a lock for each
+// sale at a loss, named by its event, that no firm lock of its property outlasts. It returns none where
+// the book was not asked for, or cannot be folded: then what is stored must do.
+func (c *deskCounter) lossLocks() []tlh.Lock {
+	if c.h.Tax == nil {
+		return nil
 	}
-	taxDay, err := c.taxDay(o)
-	if err != nil {
-		return nil, err
-	}
-	facts := orders.Facts{Property: o.Property, TaxDay: taxDay, Locks: c.h.Locks, Overrides: o.Overrides}
-	locks := orders.Barring(o.Order, facts)
-	if len(locks) == 0 {
-		return nil, nil
-	}
-	s := &LockStop{Run: o.Run, Order: o.ID, Household: o.Household, ContentHash: o.ContentHash, Property: o.Property, TaxDay: taxDay, Locks: locks}
 	rules, err := c.load.rulesOf(c.h.Household.Region)
 	if err != nil {
-		return nil, err
+		return nil
 	}
-	if err := c.lose(s, o, rules); err != nil {
-		s.Unknown = err.Error()
+	book, err := c.taxBook(rules)
+	if err != nil {
+		return nil
 	}
-	return s, nil
+	var all []tlh.Lock
+	asked := map[string]bool{}
+	for _, o := range c.h.Orders {
+		if o.Side != portfolio.Buy || o.IsSent || o.Progress.State != orders.Proposed || o.Property == "" || asked[o.Property] {
+			continue
+		}
+		asked[o.Property] = true
+		for _, l := range tlh.LossLocks(book, rules, o.Property, o.Session) {
+			if !slices.ContainsFunc(c.h.Locks, func(k tlh.Lock) bool { return k.Property == l.Property && !k.Provisional && k.Until >= l.Until }) {
+				all = append(all, l)
+			}
+		}
+	}
+	return all
+}
+
+// lockStop returns what stops an order of the household, or nil where no lock does. Where the order's
+// tax day cannot be told, every lock of its property stops it.
+func (c *deskCounter) lockStop(o DeskOrder) *LockStop {
+	if !slices.ContainsFunc(c.locks, func(l tlh.Lock) bool { return l.Property == o.Property }) {
+		return nil
+	}
+	taxDay, unknown := c.taxDay(o)
+	facts := orders.Facts{Property: o.Property, TaxDay: taxDay, Locks: c.locks, Overrides: o.Overrides}
+	locks := orders.Barring(o.Order, facts)
+	if len(locks) == 0 {
+		return nil
+	}
+	s := &LockStop{Run: o.Run, Order: o.ID, Household: o.Household, ContentHash: o.ContentHash, Property: o.Property, TaxDay: taxDay, Locks: locks}
+	if unknown == nil {
+		unknown = c.lose(s, o)
+	}
+	if unknown != nil {
+		s.Unknown = unknown.Error()
+	}
+	return s
 }
 
 // errNoBook says that nothing of a household's tax was loaded.
 var errNoBook = errors.New("the tax book is not at hand")
 
 // lose fills in what the order of a stop would destroy. An error says why that cannot be told.
-func (c *deskCounter) lose(s *LockStop, o DeskOrder, rules *region.Rules) error {
+func (c *deskCounter) lose(s *LockStop, o DeskOrder) error {
 	if c.h.Tax == nil {
 		return errNoBook
+	}
+	rules, err := c.load.rulesOf(c.h.Household.Region)
+	if err != nil {
+		return err
 	}
 	book, err := c.taxBook(rules)
 	if err != nil {
@@ -231,30 +248,23 @@ func (r Review) stops(ctx context.Context, run string) (map[orders.ID]LockStop, 
 		if err != nil {
 			return nil, err
 		}
-		if err := load.addStops(run, r.Limits, all); err != nil {
-			return nil, err
-		}
+		load.addStops(run, r.Limits, all)
 	}
 }
 
 // addStops adds what stops unsent purchases of a run.
-func (l *DeskLoad) addStops(run string, limits orders.Limits, all map[orders.ID]LockStop) error {
+func (l *DeskLoad) addStops(run string, limits orders.Limits, all map[orders.ID]LockStop) {
 	for i := range l.Households {
 		c := newDeskCounter(l, &l.Households[i], limits)
 		for _, o := range l.Households[i].Orders {
 			if o.Run != run || o.IsSent || o.Progress.State != orders.Proposed {
 				continue
 			}
-			stop, err := c.lockStop(o)
-			if err != nil {
-				return err
-			}
-			if stop != nil {
+			if stop := c.lockStop(o); stop != nil {
 				all[o.ID] = *stop
 			}
 		}
 	}
-	return nil
 }
 
 // Stop returns what stops an order of a run and a household, or nil where no lock does.
@@ -264,9 +274,7 @@ func (r Review) Stop(ctx context.Context, run string, household portfolio.Househ
 		return nil, fmt.Errorf("order %s: locks: %w", id, err)
 	}
 	all := map[orders.ID]LockStop{}
-	if err := load.addStops(run, r.Limits, all); err != nil {
-		return nil, fmt.Errorf("order %s: locks: %w", id, err)
-	}
+	load.addStops(run, r.Limits, all)
 	if stop, ok := all[id]; ok {
 		return &stop, nil
 	}

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"daybreak/money"
@@ -59,7 +58,7 @@ func (s Submit) Submit(ctx context.Context, a Act) (SubmitResult, error) {
 	}
 	for i := 0; i < len(chosen.households); i += submitMax {
 		request := DeskRequest{Households: chosen.households[i:min(i+submitMax, len(chosen.households))], Runs: []string{run.ID}, WithTax: true}
-		moves, err := s.Book.UpdateDesk(ctx, request, func(l *DeskLoad) ([]DeskMove, error) { return s.decide(l, run.ID, chosen.ids) })
+		moves, err := s.Book.UpdateDesk(ctx, request, func(l *DeskLoad) ([]DeskMove, error) { return s.decide(l, run.ID, chosen.ids), nil })
 		if err != nil {
 			return result, fmt.Errorf("run %s: submit: %w", run.ID, err)
 		}
@@ -117,7 +116,7 @@ func (s Submit) choose(ctx context.Context, a Act) (submission, error) {
 	return chosen, nil
 }
 
-func (s Submit) decide(l *DeskLoad, run string, ids map[orders.ID]bool) ([]DeskMove, error) {
+func (s Submit) decide(l *DeskLoad, run string, ids map[orders.ID]bool) []DeskMove {
 	var moves []DeskMove
 	for i := range l.Households {
 		h := &l.Households[i]
@@ -126,54 +125,53 @@ func (s Submit) decide(l *DeskLoad, run string, ids map[orders.ID]bool) ([]DeskM
 			if o.Run != run || !ids[o.ID] || !o.open() || o.Released || o.Approval.Approver == "" {
 				continue
 			}
-			m, err := c.release(o)
-			if err != nil {
-				return nil, err
-			}
-			moves = append(moves, m)
+			moves = append(moves, c.release(o))
 		}
 	}
-	return moves, nil
+	return moves
 }
 
 // release lets an order go to the gateway, or says why it must not: a lock stops it, or the book has
 // moved since its plan and it no longer holds.
-func (c *deskCounter) release(o DeskOrder) (DeskMove, error) {
-	stop, err := c.lockStop(o)
-	if err != nil {
-		return DeskMove{}, err
-	}
-	if stop != nil {
-		return DeskMove{Move: MoveFlag, Order: o, Code: orders.TaxLock, Detail: stop.Text(), Lock: stop}, nil
+func (c *deskCounter) release(o DeskOrder) DeskMove {
+	if stop := c.lockStop(o); stop != nil {
+		return DeskMove{Move: MoveFlag, Order: o, Code: orders.TaxLock, Detail: stop.Text(), Lock: stop}
 	}
 	if o.BookVersion == c.h.Version {
-		return DeskMove{Move: MoveRelease, Order: o}, nil
+		return DeskMove{Move: MoveRelease, Order: o}
 	}
-	why, err := c.stale(o)
-	if err != nil || why == "" {
-		return DeskMove{Move: MoveRelease, Order: o}, err
+	if why := c.stale(o); why != "" {
+		return DeskMove{Move: MoveFlag, Order: o, Code: CodeStale, Detail: why}
 	}
-	return DeskMove{Move: MoveFlag, Order: o, Code: CodeStale, Detail: why}, nil
+	return DeskMove{Move: MoveRelease, Order: o}
 }
 
 // stale returns why an order that was planned on an earlier book no longer holds, or "".
-func (c *deskCounter) stale(o DeskOrder) (string, error) {
+func (c *deskCounter) stale(o DeskOrder) string {
 	reference := c.load.References[ReferenceKey{o.Symbol, o.Session}]
 	if away := o.LimitPrice.Sub(reference.Price).Abs(); reference.Price.Mul(c.limits.CollarMax).Less(away) {
-		return fmt.Sprintf("the reference price is %s, the order's limit %s", reference.Price, o.LimitPrice), nil
+		return fmt.Sprintf("the reference price is %s, the order's limit %s", reference.Price, o.LimitPrice)
 	}
 	if o.Side == portfolio.Sell {
 		return c.staleSale(o)
 	}
 	cost := o.Cost(o.Quantity, c.limits)
 	if len(o.WaitsFor) == 0 && c.cash[o.Account].Less(cost) {
-		return fmt.Sprintf("it costs %s and the account has %s", cost, c.cash[o.Account]), nil
+		return fmt.Sprintf("it costs %s and the account has %s", cost, c.cash[o.Account])
 	}
-	return "", nil
+	return ""
 }
 
+// taxBook returns the household's tax book, folded once.
 func (c *deskCounter) taxBook(rules *region.Rules) (*region.Book, error) {
-	return region.Fold(rules, region.ScopeOf(c.h.Household, c.load.Identical), c.h.Tax.Tax, c.h.Tax.Events)
+	if c.book != nil {
+		return c.book, nil
+	}
+	book, err := region.Fold(rules, region.ScopeOf(c.h.Household, c.load.Identical), c.h.Tax.Tax, c.h.Tax.Events)
+	if err == nil {
+		c.book = book
+	}
+	return book, err
 }
 
 // taxEvent returns an order as a tax event, filled wholly at the plan's price and the day's rate. It
@@ -197,26 +195,23 @@ func (c *deskCounter) taxEvent(o DeskOrder, kind region.Kind, rules *region.Rule
 
 // staleSale looks at what the account holds, at the lots that the sale names, and at what a loss
 // that it was to harvest would be denied now.
-func (c *deskCounter) staleSale(o DeskOrder) (string, error) {
+func (c *deskCounter) staleSale(o DeskOrder) string {
 	if held := c.held[heldKey{o.Account, o.Symbol}]; held.Less(o.Quantity) {
-		return fmt.Sprintf("it sells %s and the account has %s", o.Quantity, held), nil
+		return fmt.Sprintf("it sells %s and the account has %s", o.Quantity, held)
 	}
 	if c.h.Tax == nil {
-		return "", nil
+		return ""
 	}
 	rules, err := c.load.rulesOf(c.h.Household.Region)
 	if err != nil {
-		return "", err
+		return err.Error()
 	}
 	book, err := c.taxBook(rules)
-	switch {
-	case errors.Is(err, region.ErrVoid), errors.Is(err, region.ErrLate), errors.Is(err, region.ErrEvent):
-		return "the tax book cannot be folded: " + err.Error(), nil
-	case err != nil:
-		return "", err
+	if err != nil {
+		return "the tax book cannot be folded: " + err.Error()
 	}
 	if because := lotsMissing(book, o); because != "" || !o.Harvests {
-		return because, nil
+		return because
 	}
 	return c.denied(book, o, rules)
 }
@@ -238,25 +233,22 @@ func lotsMissing(book *region.Book, o DeskOrder) string {
 }
 
 // denied returns what part of a harvested loss would be denied now, or "".
-func (c *deskCounter) denied(book *region.Book, o DeskOrder, rules *region.Rules) (string, error) {
+func (c *deskCounter) denied(book *region.Book, o DeskOrder, rules *region.Rules) string {
 	sale, err := c.taxEvent(o, region.Sell, rules)
-	if errors.Is(err, errNoRate) {
-		return "what its loss would be denied cannot be told: " + err.Error(), nil
-	}
 	if err != nil {
-		return "", err
+		return "what its loss would be denied cannot be told: " + err.Error()
 	}
 	for _, l := range o.Lots {
 		sale.Lots = append(sale.Lots, region.LotShares{Lot: l.Lot, Shares: money.RatDec(l.Shares)})
 	}
 	outcomes, err := book.Would([]region.Event{sale})
 	if err != nil {
-		return "the tax book cannot take the sale: " + err.Error(), nil
+		return "the tax book cannot take the sale: " + err.Error()
 	}
 	for _, s := range outcomes {
 		if s.Denied.Sign() > 0 {
-			return fmt.Sprintf("%s %s of its loss would be denied", s.Denied, rules.Home), nil
+			return fmt.Sprintf("%s %s of its loss would be denied", s.Denied, rules.Home)
 		}
 	}
-	return "", nil
+	return ""
 }

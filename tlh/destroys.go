@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"daybreak/market"
 	"daybreak/money"
@@ -81,6 +82,35 @@ type Loss struct {
 	Gone     money.Dec       `json:"gone"`   // part of it that nobody ever gets
 	Tax      money.Dec       `json:"tax"`    // that Amount would have saved
 	Sales    []Destroyed     `json:"sales"`  // by tax day and event
+}
+
+// salesMax bounds the sales that a sentence lists.
+const salesMax = 4
+
+// BySale lists the sales behind the loss in words, the first few of them, with the part of each.
+func (l Loss) BySale() string {
+	var parts []string
+	for _, d := range l.Sales[:min(len(l.Sales), salesMax)] {
+		parts = append(parts, fmt.Sprintf("%s of %s sold by %s on %s", d.Amount.Fixed(2), d.Symbol, d.Account, d.Day))
+	}
+	if more := len(l.Sales) - salesMax; more > 0 {
+		parts = append(parts, fmt.Sprintf("%d more sales", more))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// LossLocks returns what the tax book forbids to buy of a property around a tax day: a lock for each
+// sale at a loss whose window is open on that day or later, named by its event, in the order of
+// LossSales. Nobody needs to have asked for them.
+func LossLocks(book *region.Book, rules *region.Rules, property string, day market.Day) []Lock {
+	var all []Lock
+	window := market.Day(rules.WindowDays())
+	for _, m := range book.LossSales(property, day-window, day+window) {
+		if m.Until >= day {
+			all = append(all, Lock{Property: property, Symbol: m.Symbol, Account: m.Account, Order: m.Event, Until: m.Day + window})
+		}
+	}
+	return all
 }
 
 // LossOf sums what Destroys returned.

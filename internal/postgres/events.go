@@ -39,6 +39,9 @@ func (db *DB) UpdateEvents(ctx context.Context, incoming []pipeline.IncomingEven
 		if err := recheckEvents(ctx, tx, changes.Applied, l.started); err != nil {
 			return err
 		}
+		if err := l.acquired.denials(ctx, tx, postingsOfEvents(changes.Applied), changes.Now); err != nil {
+			return err
+		}
 		return insertDeadLetters(ctx, tx, changes.Batch.Topic, changes.Dead)
 	})
 }
@@ -89,10 +92,9 @@ func (db *DB) RoutingKeys(ctx context.Context, ids []string) (map[string]string,
 // eventLoader loads what events meet. It shares the queries on households and balances with fills.
 type eventLoader struct {
 	fillLoader
-	events    pipeline.EventLoad
-	byHome    map[portfolio.HouseholdID][]fills.Event
-	reversed  []string // keys that reversals name
-	purchased []string // securities of DRIPs
+	events   pipeline.EventLoad
+	byHome   map[portfolio.HouseholdID][]fills.Event
+	reversed []string // keys that reversals name
 }
 
 func newEventLoader(incoming []pipeline.IncomingEvent) *eventLoader {
@@ -121,8 +123,8 @@ func (l *eventLoader) add(e fills.Event) {
 			l.accounts, l.symbols = append(l.accounts, string(account)), append(l.symbols, string(e.Symbol))
 		}
 	}
-	if e.Kind == fills.EventDrip {
-		l.purchased = append(l.purchased, string(e.Symbol))
+	if e.Kind == fills.EventDrip || e.Kind == fills.EventTransfer && e.Account == "" && e.Symbol != "" {
+		l.acquired.add(e.Household, e.Symbol, e.Effective)
 	}
 	if e.Reverses != "" {
 		l.reversed = append(l.reversed, fills.EventKey(e.Source, e.Reverses))
@@ -130,7 +132,7 @@ func (l *eventLoader) add(e fills.Event) {
 }
 
 func (l *eventLoader) compact() {
-	for _, list := range []*[]string{&l.households, &l.keys, &l.purses, &l.reversed, &l.purchased} {
+	for _, list := range []*[]string{&l.households, &l.keys, &l.purses, &l.reversed} {
 		slices.Sort(*list)
 		*list = slices.Compact(*list)
 	}
@@ -148,7 +150,7 @@ func (l *eventLoader) load(ctx context.Context, tx pgx.Tx) error {
 	l.queueAccounts(b)
 	l.queueBalances(b)
 	l.queueSeen(b)
-	l.queueBars(b)
+	l.acquired.queue(b, "SoldOrLocked")
 	l.queueEventRates(b)
 	l.started = queueStarted(b, firstDays(l.byHome))
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
@@ -194,18 +196,6 @@ func (l *eventLoader) queueSeen(b *pgx.Batch) {
 			}
 		}
 		return err
-	})
-}
-
-func (l *eventLoader) queueBars(b *pgx.Batch) {
-	if len(l.purchased) == 0 {
-		return
-	}
-	var symbol market.Symbol
-	var until market.Day
-	l.queue(b, "EventBars", []any{l.households, l.purchased}, []any{&symbol, &until}, func(s *fills.State) error {
-		s.Bars[symbol] = until
-		return nil
 	})
 }
 

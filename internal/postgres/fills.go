@@ -35,7 +35,10 @@ func (db *DB) UpdateBook(ctx context.Context, incoming []pipeline.Incoming, deci
 		if err := saveFills(ctx, tx, changes, l.known); err != nil {
 			return err
 		}
-		return recheckFills(ctx, tx, changes.Results, l.started)
+		if err := recheckFills(ctx, tx, changes.Results, l.started); err != nil {
+			return err
+		}
+		return l.acquired.denials(ctx, tx, postingsOf(changes.Results), changes.Now)
 	})
 }
 
@@ -53,6 +56,7 @@ type fillLoader struct {
 	symbols    []string
 	purses     []string // accounts
 	known      knownBalances
+	acquired   acquired
 	started    map[market.Symbol]market.Day // last ex-date of corporate actions that reached accounts before a trade came
 }
 
@@ -63,7 +67,7 @@ type knownBalances struct {
 }
 
 func newFillLoader(incoming []pipeline.Incoming) *fillLoader {
-	l := &fillLoader{incoming: incoming, executions: map[portfolio.HouseholdID][]fills.Execution{}}
+	l := &fillLoader{incoming: incoming, acquired: newAcquired(), executions: map[portfolio.HouseholdID][]fills.Execution{}}
 	l.out.States = map[portfolio.HouseholdID]*fills.State{}
 	l.known = knownBalances{map[fills.Holding]bool{}, map[fills.Purse]bool{}}
 	held := map[fills.Holding]bool{}
@@ -75,6 +79,8 @@ func newFillLoader(incoming []pipeline.Incoming) *fillLoader {
 		l.purses = append(l.purses, string(e.Account))
 		if e.Side == portfolio.Sell {
 			l.sales = append(l.sales, string(e.OrderID))
+		} else if e.Moves() {
+			l.acquired.add(e.Household, e.Symbol, e.TradeDate)
 		}
 		l.keys = append(l.keys, e.Key().String())
 		if e.RefExecID != "" {
@@ -110,6 +116,7 @@ func (l *fillLoader) load(ctx context.Context, tx pgx.Tx) error {
 	l.queuePosted(b)
 	l.queueRates(b)
 	l.queueStarted(b)
+	l.acquired.queue(b, "LockedPurchases")
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("load book: %w", err)
 	}

@@ -404,7 +404,7 @@ func queueExceptions(b *pgx.Batch, now time.Time, changes []exceptionChange) {
 		b.Queue(query("CloseExceptions"), closed.accounts, closed.codes, closed.subjects, now)
 	}
 	if len(opened.codes) > 0 {
-		b.Queue(query("OpenExceptions"), opened.households, opened.accounts, opened.codes, opened.subjects, opened.details, now, opened.healed)
+		b.Queue(query("OpenExceptions"), opened.households, opened.accounts, opened.codes, opened.subjects, opened.details, now, opened.healed, opened.parks)
 	}
 }
 
@@ -417,13 +417,13 @@ func keyOf(x fills.Exception) exceptionKey { return exceptionKey{x.Account, x.Co
 
 type exceptionRows struct {
 	households, accounts, codes, subjects, details []string
-	healed                                         []bool
+	healed, parks                                  []bool
 }
 
 func (r *exceptionRows) add(h portfolio.HouseholdID, x fills.Exception) {
 	r.households, r.accounts = append(r.households, string(h)), append(r.accounts, string(x.Account))
 	r.codes, r.subjects, r.details = append(r.codes, x.Code), append(r.subjects, x.Subject), append(r.details, x.Detail)
-	r.healed = append(r.healed, false)
+	r.healed, r.parks = append(r.healed, false), append(r.parks, fills.Parks(x.Code))
 }
 
 func (w *fillWriter) queueHeld(b *pgx.Batch) {

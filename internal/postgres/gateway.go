@@ -112,20 +112,21 @@ func loadDesk(ctx context.Context, tx pgx.Tx, r pipeline.DeskRequest) (*pipeline
 	}
 	d := newDeskLoader(r, ids)
 	err = d.fill(ctx, tx, d.loadHouseholds, d.loadAccounts, d.loadCash, d.loadPositions, d.loadExceptions,
-		d.loadOrders, d.loadOverrides, d.loadLocks, d.loadReferences, d.loadSent, d.loadHalt, d.loadTax)
+		d.loadOrders, d.loadOverrides, d.loadLocks, d.loadRepurchases, d.loadReferences, d.loadSent, d.loadHalt, d.loadTax)
 	return d.out, err
 }
 
 // deskLoader fills what the desk sees, over the loader of households.
 type deskLoader struct {
 	*loader
-	request pipeline.DeskRequest
-	out     *pipeline.DeskLoad
+	request     pipeline.DeskRequest
+	out         *pipeline.DeskLoad
+	repurchases map[int]bool // places of households that buy what they have sold since the plan
 }
 
 func newDeskLoader(r pipeline.DeskRequest, ids []portfolio.HouseholdID) *deskLoader {
 	l := newLoader(pipeline.Run{}, ids)
-	return &deskLoader{loader: &l, request: r, out: &pipeline.DeskLoad{
+	return &deskLoader{loader: &l, request: r, repurchases: map[int]bool{}, out: &pipeline.DeskLoad{
 		Households: make([]pipeline.DeskHousehold, len(ids)), References: map[pipeline.ReferenceKey]pipeline.Reference{},
 		Sent: map[pipeline.SentKey]money.Dec{}, Identical: map[market.Symbol]string{}, Rates: map[pipeline.RateKey]money.Dec{},
 	}}

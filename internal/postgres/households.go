@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"daybreak/fills"
 	"daybreak/pipeline"
 	"daybreak/portfolio"
 )
@@ -90,9 +91,9 @@ func pairs[K comparable, V any](ctx context.Context, tx pgx.Tx, name string, arg
 // openingRows are the rows of a batch of openings, by table, in the order of the columns of
 // openingTables.
 type openingRows struct {
-	known                                                                                   time.Time
-	households, owners, carried, accounts, faults, cash, positions, journal, history, books [][]any
-	exceptions                                                                              [5][]string
+	known                                                                                          time.Time
+	households, owners, carried, accounts, faults, cash, positions, journal, history, books, locks [][]any
+	exceptions                                                                                     [5][]string
 }
 
 // kindOpening is the kind of the journal rows that a household begins with.
@@ -123,6 +124,9 @@ func (r *openingRows) add(p *pipeline.Opening) error {
 		for i, text := range []string{string(h.ID), string(x.Account), x.Code, x.Subject, x.Detail} {
 			r.exceptions[i] = append(r.exceptions[i], text)
 		}
+	}
+	for _, l := range p.Locks {
+		r.locks = append(r.locks, []any{string(h.ID), l.Property, l.Order, kindOpening, string(l.Account), string(l.Symbol), l.Until, string(fills.LockFixed)})
 	}
 	r.history = append(r.history, []any{h.ID, p.AsOf, p.Events})
 	r.books = append(r.books, []any{h.ID, int64(0), p.AsOf, p.Rules, p.Checkpoint})
@@ -163,6 +167,7 @@ func (r *openingRows) copy(ctx context.Context, tx pgx.Tx) error {
 			"from_owner", "from_kind", "to_owner", "to_kind", "commodity", "amount"}, r.journal},
 		{"tax_history", []string{"household", "through", "events"}, r.history},
 		{"tax_checkpoint", []string{"household", "version", "as_of", "rules", "body"}, r.books},
+		{"tax_lock", lockColumns, r.locks},
 	} {
 		if len(t.rows) == 0 {
 			continue

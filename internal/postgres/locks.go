@@ -37,7 +37,7 @@ func (db *DB) ReadDesk(ctx context.Context, r pipeline.DeskRequest) (*pipeline.D
 		ids := slices.Compact(slices.Sorted(slices.Values(r.Households)))
 		d := newDeskLoader(r, ids)
 		out = d.out
-		return d.fill(ctx, tx, d.loadHouseholds, d.loadAccounts, d.loadOrders, d.loadOverrides, d.loadLocks, d.loadTax)
+		return d.fill(ctx, tx, d.loadHouseholds, d.loadAccounts, d.loadOrders, d.loadOverrides, d.loadLocks, d.loadRepurchases, d.loadTax)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("load desk: %w", err)
@@ -51,6 +51,11 @@ func (d *deskLoader) loadLocks(ctx context.Context, tx pgx.Tx) error {
 	return d.forEach(ctx, tx, scan{"DeskLocks", nil, targets}, func(i int) {
 		d.out.Households[i].Locks = append(d.out.Households[i].Locks, k)
 	})
+}
+
+// loadRepurchases marks the households that buy what they have sold since the plan.
+func (d *deskLoader) loadRepurchases(ctx context.Context, tx pgx.Tx) error {
+	return d.forEach(ctx, tx, scan{"DeskRepurchases", []any{d.request.Runs}, nil}, func(i int) { d.repurchases[i] = true })
 }
 
 // loadOverrides gives the orders that are loaded the overrides of their locks.
@@ -70,11 +75,11 @@ func (d *deskLoader) loadOverrides(ctx context.Context, tx pgx.Tx) error {
 	})
 }
 
-// needsTax reports whether the tax history of a household is asked for: a lock may stop an order, or
-// the book has moved since an order was planned and the request is for such.
+// needsTax reports whether the tax history of a household is asked for: a lock, or a sale since the
+// plan, may stop an order, or the book has moved since an order was planned and the request is for such.
 func (d *deskLoader) needsTax(i int) bool {
 	h := d.out.Households[i]
-	return slices.ContainsFunc(h.Orders, func(o pipeline.DeskOrder) bool {
+	return d.repurchases[i] || slices.ContainsFunc(h.Orders, func(o pipeline.DeskOrder) bool {
 		moved := d.request.WithTax && o.BookVersion != d.households[i].Input.BookVersion
 		return moved || o.Side == portfolio.Buy && !o.IsSent && o.Progress.State == orders.Proposed &&
 			slices.ContainsFunc(h.Locks, func(l tlh.Lock) bool { return l.Property == o.Property && l.Until >= o.Session })
@@ -93,23 +98,17 @@ func (d *deskLoader) loadTax(ctx context.Context, tx pgx.Tx) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	tax := newLoader(pipeline.Run{}, ids)
-	for _, step := range []loadStep{tax.loadHouseholds, tax.loadOwners, tax.loadAccounts, tax.loadCheckpoints, tax.loadEvents, tax.rebuildStale} {
-		if err := step(ctx, tx); err != nil {
-			return err
-		}
+	books, identical, err := loadTaxBooks(ctx, tx, ids)
+	if err != nil {
+		return err
 	}
+	d.out.Identical = identical
 	for n, i := range places {
-		in := tax.households[n].Input
+		in := books[n].Input
 		d.out.Households[i].Tax = &rebalance.Input{Tax: in.Tax, Events: in.Events}
 		d.households[i].Input.Household.Owners = in.Household.Owners
 	}
-	if err := d.loadRates(ctx, tx, places); err != nil {
-		return err
-	}
-	var symbol market.Symbol
-	var group string
-	return eachRow(ctx, tx, scan{"IdenticalGroups", nil, []any{&symbol, &group}}, func() { d.out.Identical[symbol] = group })
+	return d.loadRates(ctx, tx, places)
 }
 
 // loadRates loads the rates that bring the unsent orders of households, and the sales at the broker,
@@ -121,7 +120,7 @@ func (d *deskLoader) loadRates(ctx context.Context, tx pgx.Tx, places []int) err
 	for _, i := range places {
 		rules, err := region.Load(d.households[i].Input.Household.Region)
 		if err != nil {
-			return err
+			continue // the desk says so of each order
 		}
 		for _, o := range d.out.Households[i].Orders {
 			key := pipeline.RateKey{Base: o.Currency, Quote: rules.Home, Session: o.Session}

@@ -38,18 +38,8 @@ CREATE TABLE tax_slip (
 );
 
 -- What was issued stays as it was issued: a correction is another number.
--- +goose StatementBegin
-CREATE FUNCTION refuse_change() RETURNS trigger
-LANGUAGE plpgsql
-AS $$
-BEGIN
-    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME;
-END;
-$$;
--- +goose StatementEnd
 CREATE TRIGGER tax_slip_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON tax_slip
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+    FOR EACH STATEMENT EXECUTE FUNCTION only_inserted();
 
 -- +goose Down
 DROP TABLE tax_slip, carried_loss;
-DROP FUNCTION refuse_change;

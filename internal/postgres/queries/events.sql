@@ -2,15 +2,19 @@
 -- Events that reversals name.
 SELECT household, version, coalesce(reversed, 0) AS reversed, body FROM book_event WHERE key = ANY ($1);
 
--- name: EventBars
--- Until when a harvest bars the purchase of a security.
-SELECT l.household, s.symbol, max(l.until) AS until
-FROM tax_lock l
-JOIN security s ON s.identical_group = l.property
-WHERE l.household = ANY ($1)
-  AND s.symbol = ANY ($2)
-  AND l.state <> 'void'
-GROUP BY l.household, s.symbol;
+-- name: SoldOrLocked
+-- What came to a household of a property that it has locked, or sold within a window of days and a
+-- settlement.
+SELECT n.household, n.symbol
+FROM unnest($1::text[], $2::text[], $3::date[]) AS n (household, symbol, day)
+JOIN security s ON s.symbol = n.symbol
+JOIN tax_lock l ON l.household = n.household AND l.property = s.identical_group AND l.state = 'fixed' AND l.until >= n.day
+UNION
+SELECT n.household, n.symbol
+FROM unnest($1::text[], $2::text[], $3::date[]) AS n (household, symbol, day)
+JOIN security s ON s.symbol = n.symbol
+JOIN trade_order o ON o.household = n.household AND o.run >= to_char(n.day - 40, 'YYYY-MM-DD') AND o.side = 'sell' AND o.cum_qty > 0
+JOIN security x ON x.symbol = o.symbol AND x.identical_group = s.identical_group;
 
 -- name: SaveReversed
 UPDATE book_event e

@@ -1,5 +1,5 @@
 -- name: BookExceptions
-SELECT id, household, account, code, subject, detail, owner, opened, closed
+SELECT id, household, account, code, subject, detail, parks, owner, opened, closed
 FROM book_exception
 WHERE closed IS NULL OR $1
 ORDER BY opened, id;
@@ -19,5 +19,5 @@ FROM (
     SELECT account, symbol, shares FROM position WHERE shares < 0
 ) AS n
 WHERE n.account = $1
-  AND NOT EXISTS (SELECT FROM book_exception x WHERE x.account = $1 AND x.closed IS NULL)
+  AND NOT EXISTS (SELECT FROM book_exception x WHERE x.account = $1 AND x.closed IS NULL AND x.parks)
 ORDER BY n.commodity;

@@ -30,6 +30,16 @@ FROM tax_lock
 WHERE order_id = ANY ($1)
 ORDER BY household, property;
 
+-- name: LockedPurchases
+-- What a household bought of a property that a harvest has locked on the day or later.
+SELECT DISTINCT n.household, n.symbol
+FROM unnest($1::text[], $2::text[], $3::date[]) AS n (household, symbol, day)
+JOIN security s ON s.symbol = n.symbol
+JOIN tax_lock l ON l.household = n.household AND l.property = s.identical_group AND l.state = 'fixed' AND l.until >= n.day;
+
+-- name: OverriddenOrders
+SELECT DISTINCT run, order_id FROM lock_override WHERE household = ANY ($1);
+
 -- name: FillSeen
 SELECT key, content_hash FROM execution_key WHERE key = ANY ($1);
 
@@ -167,10 +177,10 @@ WHERE x.account = n.account
   AND x.closed IS NULL;
 
 -- name: OpenExceptions
-INSERT INTO book_exception (household, account, code, subject, detail, owner, opened, closed)
-SELECT household, account, code, subject, detail, 'operations', $6::timestamptz, CASE WHEN healed THEN $6::timestamptz END
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $7::boolean[])
-    WITH ORDINALITY AS n (household, account, code, subject, detail, healed, place)
+INSERT INTO book_exception (household, account, code, subject, detail, owner, opened, closed, parks)
+SELECT household, account, code, subject, detail, 'operations', $6::timestamptz, CASE WHEN healed THEN $6::timestamptz END, parks
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $7::boolean[], $8::boolean[])
+    WITH ORDINALITY AS n (household, account, code, subject, detail, healed, parks, place)
 ORDER BY place
 ON CONFLICT (account, code, subject) WHERE closed IS NULL DO NOTHING;
 

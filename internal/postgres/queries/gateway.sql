@@ -93,6 +93,9 @@ FROM binding_lock
 WHERE household = ANY ($1)
 ORDER BY household, property, until, account, symbol, order_id;
 
+-- name: DeskRepurchases
+SELECT DISTINCT household FROM repurchase WHERE household = ANY ($1) AND run = ANY ($2);
+
 -- name: DeskOverrides
 SELECT household, run, order_id, content_hash, locks, maker, approver
 FROM lock_override
@@ -100,9 +103,10 @@ WHERE household = ANY ($1)
 ORDER BY household, id;
 
 -- name: LockedHouseholds
--- Households with a purchase of a run that was not sent and whose property is locked. A lock ends on a
--- tax day, which is the session or later: what remains is for the desk to tell.
-SELECT DISTINCT o.household
+-- Households with a purchase of a run that was not sent and whose property is locked, or was sold since
+-- it was planned. A lock ends on a tax day, which is the session or later: what remains is for the desk
+-- to tell.
+SELECT o.household
 FROM trade_order o
 JOIN security s ON s.symbol = o.symbol
 JOIN binding_lock l ON l.household = o.household AND l.property = s.identical_group AND l.until >= o.session
@@ -111,7 +115,9 @@ WHERE o.run = $1
   AND o.side = 'buy'
   AND o.sent IS NULL
   AND o.state = 'Proposed'
-ORDER BY o.household
+UNION
+SELECT household FROM repurchase WHERE run = $1 AND household > $2
+ORDER BY household
 LIMIT $3;
 
 -- name: DeskReferences

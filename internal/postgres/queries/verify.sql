@@ -99,7 +99,7 @@ FROM (
     UNION ALL
     SELECT household, account, symbol, shares FROM position WHERE shares < 0
 ) AS n
-WHERE NOT EXISTS (SELECT FROM book_exception x WHERE x.account = n.account AND x.closed IS NULL)
+WHERE NOT EXISTS (SELECT FROM book_exception x WHERE x.account = n.account AND x.closed IS NULL AND x.parks)
 LIMIT $1;
 
 -- name: VerifyKeysChecked
@@ -155,7 +155,7 @@ WHERE o.sent IS NOT NULL
        OR o.state IN ('PendingNew', 'New', 'PartiallyFilled', 'PendingCancel') AND o.cum_qty + o.leaves_qty <> o.order_qty
        OR o.state NOT IN ('PendingNew', 'New', 'PartiallyFilled', 'PendingCancel') AND o.leaves_qty <> 0
        OR o.cum_qty > o.order_qty
-          AND NOT EXISTS (SELECT FROM book_exception x WHERE x.account = o.account AND x.closed IS NULL))
+          AND NOT EXISTS (SELECT FROM book_exception x WHERE x.account = o.account AND x.closed IS NULL AND x.parks))
 LIMIT $1;
 
 -- name: VerifyBrokerOrdersBroken
@@ -231,8 +231,9 @@ FROM trade_order o
 JOIN household h ON h.id = o.household
 JOIN security s ON s.symbol = o.symbol
 JOIN tax_lock l ON l.household = o.household AND l.property = s.identical_group AND l.until >= o.session
-JOIN run lr ON lr.id = l.run AND lr.session <= o.session
+LEFT JOIN run lr ON lr.id = l.run
 WHERE o.side = 'buy'
+  AND (lr.id IS NULL OR lr.session <= o.session) -- an opening's lock has no run
   AND (l.state = 'fixed' AND o.sent IS NOT NULL
        OR l.state <> 'void' AND l.run = o.run AND o.state = 'Proposed' AND o.exception = '')
   AND NOT EXISTS (
@@ -270,7 +271,7 @@ LIMIT $1;
 SELECT id FROM household WHERE id > $1 ORDER BY id LIMIT $2;
 
 -- name: VerifyExcused
-SELECT DISTINCT account FROM book_exception WHERE household = ANY ($1) AND closed IS NULL;
+SELECT DISTINCT account FROM book_exception WHERE household = ANY ($1) AND closed IS NULL AND parks;
 
 -- name: VerifyContents
 -- Sent orders with all that their content hash covers.

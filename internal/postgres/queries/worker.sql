@@ -79,10 +79,11 @@ WHERE household = ANY ($1)
 ORDER BY household, id;
 
 -- name: OpenExceptionsOf
--- A fact that broke a rule stops the household's new orders until somebody has looked at it.
+-- A fact that broke a rule stops the household's new orders until somebody has looked at it; those
+-- that only inform do not.
 SELECT DISTINCT ON (household) household, account, code, detail
 FROM book_exception
-WHERE household = ANY ($1) AND closed IS NULL
+WHERE household = ANY ($1) AND closed IS NULL AND parks
 ORDER BY household, id;
 
 -- name: AdvanceRun
