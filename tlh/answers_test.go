@@ -101,6 +101,12 @@ func (q *asking) ask(t *testing.T) tlh.Answer {
 	return a
 }
 
+// paid has account A reinvest a dividend of so many days before the sale, which has not come yet.
+func paid(q *asking, days market.Day) {
+	q.of("A").Policy.DRIP = true
+	q.market.Dividends = []market.Dividend{{Symbol: "X", ExDay: q.day - days, Amount: money.One}}
+}
+
 // declared gives account I 200 old shares that reinvest, at a close of 80, and a dividend of 1 a share
 // so many days after the sale.
 func declared(q *asking, days market.Day) {
@@ -143,6 +149,10 @@ func TestEachQuestionHasBothAnswers(t *testing.T) {
 			q.of("A").Policy.DRIP = true
 			q.market.Dividends = []market.Dividend{{Symbol: "X", ExDay: q.day, Amount: money.One}}
 		}, map[string]string{"accounts": "A", "sheltered": "", "ex_day": "2020-03-16", "until": "2020-04-15"}},
+		{tlh.Reinvestment, "US", tlh.Clear, tlh.Against, func(q *asking) { paid(q, 30) }, map[string]string{"until": "2020-03-16"}},
+		{tlh.Reinvestment, "US", tlh.Clear, tlh.Noted, func(q *asking) { paid(q, 31) }, map[string]string{"until": ""}},
+		{tlh.Reinvestment, "CA", tlh.Clear, tlh.Against, func(q *asking) { paid(q, 28) }, map[string]string{"until": "2020-03-18"}}, // 30 from settlement
+		{tlh.Reinvestment, "CA", tlh.Clear, tlh.Noted, func(q *asking) { paid(q, 29) }, map[string]string{"until": ""}},
 		{tlh.Reinvestment, "US", tlh.Clear, tlh.Noted, func(q *asking) { // an ex-date to come
 			q.of("A").Policy.DRIP = true
 			q.market.Dividends = []market.Dividend{{Symbol: "X", ExDay: q.day + 30, Amount: money.One}}

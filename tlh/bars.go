@@ -96,8 +96,8 @@ func (b *Bars) Purchase(property string, day market.Day) (Bar, bool) {
 	}, true
 }
 
-// Reinvest records the dividends that an account of the household will reinvest: for a window of days
-// from their ex-date, losses on what they buy are barred. Day is the trade day.
+// Reinvest records the dividends that an account of the household will reinvest: on tax days within a
+// window of their ex-date, losses on what they buy are barred. Day is the trade day.
 func (b *Bars) Reinvest(a *portfolio.Account, m *market.Snapshot, day market.Day, property func(market.Symbol) string) {
 	if !a.Policy.DRIP {
 		return

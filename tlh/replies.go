@@ -142,7 +142,7 @@ func (a *asked) reinvestment() Reply {
 				verdict = Noted
 			}
 			if a.Bars != nil {
-				if d, ok := a.Bars.dueDividend(c.ID, p, a.Property, a.Market, a.Event.Day); ok {
+				if d, ok := a.Bars.dueDividend(c.ID, p, a.Property, a.Market, a.Event.Day); ok && a.day <= d.ExDay+a.window {
 					verdict = Against
 					if until := (d.ExDay + a.window).String(); numbers["until"] < until {
 						numbers["until"] = until
