@@ -289,3 +289,16 @@ func importedLoss(id string, sold int, amount int64) pipeline.HouseholdRecord {
 		Accounts: []pipeline.AccountRecord{{ID: portfolio.AccountID("A-" + id), Owner: "O1", Type: "taxable", Currency: "USD", Model: "M", Opened: market.MustDay("2017-01-02")}},
 		Events:   []region.Event{event("B1", region.Buy, market.MustDay("2018-01-02"), 1000), event("S1", region.Sell, asOf-market.Day(sold), amount)}}
 }
+
+// TestAnOrderWithoutATaxDayIsFlaggedAlone has a security of an exchange without a calendar: its order
+// waits for a person, and the others of the batch go out.
+func TestAnOrderWithoutATaxDayIsFlaggedAlone(t *testing.T) {
+	t.Parallel()
+	d := newDay(t)
+	d.approveAndSubmit()
+	d.exec(`UPDATE security SET exchange = 'XLON' WHERE symbol = 'BBB'`)
+	d.pass()
+	d.answer(d.execution("1", fills.Trade, "AAA", "100", "10"))
+	d.pass()
+	d.wantStates("AAA Filled, BBB Proposed NO_TAX_DAY, CCC PendingNew")
+}

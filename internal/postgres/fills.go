@@ -38,6 +38,9 @@ func (db *DB) UpdateBook(ctx context.Context, incoming []pipeline.Incoming, deci
 		if err := recheckFills(ctx, tx, changes.Results, l.started); err != nil {
 			return err
 		}
+		if len(l.acquired.meets) == 0 {
+			return nil
+		}
 		return l.acquired.denials(ctx, tx, postingsOf(changes.Results), changes.Now)
 	})
 }

@@ -95,6 +95,7 @@ var reasons = map[string]words{
 	"STALE":               {"Stale", ""},
 	"FUNDING_FAILED":      {"Funding failed", ""},
 	"TOO_SMALL":           {"Too small by now", ""},
+	"NO_TAX_DAY":          {"Tax day unknown", ""},
 	"REVIEW_REJECTED":     {"Rejected in review", ""},
 	"KILL_SWITCH":         {"Kill switch", ""},
 	"SESSION_CLOSED":      {"Session closed", ""},
@@ -114,6 +115,7 @@ var reasons = map[string]words{
 	"TAX_LOCK":            {"Locked for tax", ""},
 	"LONG_ONLY":           {"More than is held", ""},
 	"OVERFILL":            {"Filled beyond the order", ""},
+	"DENIED_LOSS":         {"Bought outside, denies a loss", ""},
 }
 
 // reasonTitle returns the title of a code; a code without words becomes words itself.
