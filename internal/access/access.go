@@ -110,6 +110,9 @@ func ruleOf(a Action) Rule {
 	return Rule{Action: a}
 }
 
+// StatesOf returns the states in which an action may be done; none: in any.
+func StatesOf(a Action) []string { return ruleOf(a).States }
+
 // Allows reports whether a row lets one of some roles act.
 func (r Rule) Allows(roles []Role) bool {
 	return slices.ContainsFunc(roles, func(role Role) bool { return slices.Contains(r.Roles, role) })

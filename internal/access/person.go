@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -48,6 +49,11 @@ func Sample(name string) *Person {
 	}
 	return nil
 }
+
+var bookName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
+
+// IsBook reports whether a text can be the name of a book.
+func IsBook(name string) bool { return bookName.MatchString(name) }
 
 type contextKey int
 

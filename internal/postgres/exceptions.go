@@ -48,3 +48,15 @@ func (db *DB) CloseException(ctx context.Context, id int64, by, why string, now 
 	}
 	return nil
 }
+
+// KillSwitch returns whether orders of the firm are sent.
+func (db *DB) KillSwitch(ctx context.Context) (pipeline.KillSwitch, error) {
+	rows, err := rowsOf[pipeline.KillSwitch](ctx, db, "ShowKillSwitch")
+	if err == nil && len(rows) == 0 {
+		err = pipeline.ErrNotFound
+	}
+	if err != nil {
+		return pipeline.KillSwitch{}, fmt.Errorf("kill switch: %w", err)
+	}
+	return rows[0], nil
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"daybreak/internal/access"
 	"daybreak/pipeline"
@@ -123,6 +124,9 @@ func savePerson(ctx context.Context, tx pgx.Tx, a access.Account, by string) err
 	if err != nil {
 		return err
 	}
+	if len(was) > 0 && a.Subject == "" { // an administrator's change leaves the sign-on as it is
+		a.Issuer, a.Subject = was[0].Issuer, was[0].Subject
+	}
 	if a.Books == nil {
 		a.Books = []string{}
 	}
@@ -156,7 +160,7 @@ func (db *DB) People(ctx context.Context) ([]access.Account, error) {
 func (db *DB) CreateToken(ctx context.Context, t access.Token, hash, by string) (id int64, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, query("InsertToken"), hash, t.Person, t.Label, t.Created, t.Expires).Scan(&id); err != nil {
-			return err
+			return missingPerson(err)
 		}
 		return writeAudit(ctx, tx, AuditEntry{At: t.Created, Actor: by, Action: "token.create", Subject: t.Person,
 			Detail: map[string]any{"token": id, "label": t.Label, "expires": t.Expires}})
@@ -165,6 +169,15 @@ func (db *DB) CreateToken(ctx context.Context, t access.Token, hash, by string) 
 		return 0, fmt.Errorf("token of %s: %w", t.Person, err)
 	}
 	return id, nil
+}
+
+// missingPerson is pipeline.ErrNotFound where a row names a person who is not there.
+func missingPerson(err error) error {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == "23503" {
+		return fmt.Errorf("the person: %w", pipeline.ErrNotFound)
+	}
+	return err
 }
 
 // RevokeToken ends a token. One that is not there or has ended is pipeline.ErrNotFound.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"daybreak/internal/access"
 	"daybreak/orders"
 	"daybreak/pipeline"
 )
@@ -164,14 +165,25 @@ func insertApproval(ctx context.Context, tx pgx.Tx, run string, c pipeline.Revie
 	if _, err := tx.Exec(ctx, query("DropOldApprovals"), run, ids); err != nil {
 		return 0, fmt.Errorf("store approval: %w", err)
 	}
-	_, err = tx.CopyFrom(ctx, pgx.Identifier{"approval_order"}, []string{"run", "order_id", "approval", "content_hash"},
-		pgx.CopyFromSlice(len(c.Approved), func(i int) ([]any, error) {
-			return []any{run, c.Approved[i].ID, id, c.Approved[i].Content}, nil
-		}))
-	if err != nil {
+	if err := insertApproved(ctx, tx, run, id, c.Approved); err != nil {
 		return 0, fmt.Errorf("store approval: %w", err)
 	}
 	return id, nil
+}
+
+// insertApproved stores which orders an approval signed. COPY is the fastest way in; policies of rows
+// don't go with it, so that people of some books take the next one.
+func insertApproved(ctx context.Context, tx pgx.Tx, run string, approval int64, approved []orders.Leaf) error {
+	if len(access.Books(ctx)) > 0 {
+		_, err := tx.Exec(ctx, query("InsertApproved"), run, approval,
+			column(approved, func(l orders.Leaf) string { return string(l.ID) }), column(approved, func(l orders.Leaf) string { return l.Content }))
+		return err
+	}
+	_, err := tx.CopyFrom(ctx, pgx.Identifier{"approval_order"}, []string{"run", "order_id", "approval", "content_hash"},
+		pgx.CopyFromSlice(len(approved), func(i int) ([]any, error) {
+			return []any{run, approved[i].ID, approval, approved[i].Content}, nil
+		}))
+	return err
 }
 
 func flagOrders(ctx context.Context, tx pgx.Tx, run string, flagged []pipeline.Flag) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -26,7 +27,8 @@ func scopeOf(ctx context.Context) scope {
 	if len(books) == 0 {
 		return scope{}
 	}
-	return scope{personRole, strings.Join(books, ","), access.Of(ctx).Name}
+	valid := slices.DeleteFunc(slices.Clone(books), func(b string) bool { return !access.IsBook(b) })
+	return scope{personRole, strings.Join(valid, ","), access.Of(ctx).Name}
 }
 
 // actFor makes a connection that leaves the pool act for the person of ctx: one of some books takes a

@@ -147,7 +147,7 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request) error {
 	if n := len(result.Flagged); n > 0 {
 		said += " A check stopped " + plural(int64(n), "order", "orders") + ": look at what is flagged."
 	}
-	s.sessions.tell(r, said)
+	s.tell(r, said)
 	http.Redirect(w, r, l.address(nil), http.StatusSeeOther)
 	return nil
 }
@@ -192,7 +192,7 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) error {
 	if n := len(result.Stale); n > 0 {
 		said += " Flagged and not sent, as they no longer hold: " + plural(int64(n), "order", "orders") + "."
 	}
-	s.sessions.tell(r, said)
+	s.tell(r, said)
 	http.Redirect(w, r, runPath(r.PathValue("run")), http.StatusSeeOther)
 	return nil
 }
@@ -242,7 +242,7 @@ func (s *Server) actOnOne(w http.ResponseWriter, r *http.Request, do func(contex
 	if n == 0 {
 		return refused{http.StatusConflict, "The order is no longer in a state that allows this."}
 	}
-	s.sessions.tell(r, fmt.Sprintf(done, id))
+	s.tell(r, fmt.Sprintf(done, id))
 	back := localPath(r.PostFormValue("back"))
 	if back == "/" {
 		back = runPath(run) + "/orders/" + url.PathEscape(id)

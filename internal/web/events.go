@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"daybreak/internal/access"
 	"daybreak/pipeline"
 )
 
@@ -240,6 +242,47 @@ func newestFirst(rows []pipeline.ExecutionRow) []pipeline.ExecutionRow {
 func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	seen := cmp.Or(r.Header.Get("Last-Event-ID"), r.FormValue("since"))
 	last, _ := strconv.ParseInt(seen, 10, 64) // absent, or not ours: from now on
+	return s.stream(w, r, last, whatPagesSee(r))
+}
+
+// apiEvents is the same stream for machines: what changed, without the parts of pages.
+func (s *Server) apiEvents(w http.ResponseWriter, r *http.Request) {
+	if verdict := access.Judge(userOf(r), access.Read, ""); verdict != access.Allowed {
+		s.config.API.ServeHTTP(w, r) // which says why
+		return
+	}
+	last, _ := strconv.ParseInt(r.Header.Get("Last-Event-ID"), 10, 64)
+	if err := s.stream(w, r, last, withoutParts); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	}
+}
+
+// whatPagesSee returns how a viewer's events look. One who sees some books is told to load the page
+// again: its parts were made of all books.
+func whatPagesSee(r *http.Request) func(event) event {
+	if len(access.Books(r.Context())) == 0 {
+		return func(e event) event { return e }
+	}
+	return func(e event) event { return event{e.ID, "reload", []byte("{}")} }
+}
+
+// withoutParts leaves of an event what changed: the run, or that there are fills.
+func withoutParts(e event) event {
+	var run struct {
+		Run string `json:"run,omitempty"`
+	}
+	if json.Unmarshal(e.Data, &run) != nil {
+		return event{e.ID, "reload", []byte("{}")}
+	}
+	data, err := json.Marshal(run)
+	if err != nil {
+		return event{e.ID, "reload", []byte("{}")}
+	}
+	return event{e.ID, e.Kind, data}
+}
+
+// stream sends a viewer the events after last, each as it is to look.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, last int64, look func(event) event) error {
 	v, missed, known := s.hub.join(last)
 	if v == nil {
 		return refused{http.StatusServiceUnavailable, "Too many pages are open."}
@@ -248,7 +291,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
-	out := &stream{w: w, control: http.NewResponseController(w), now: time.Now}
+	out := &stream{w: w, control: http.NewResponseController(w), now: time.Now, look: look}
 	fmt.Fprint(w, "retry: 2000\n\n")
 	if !known {
 		missed = []event{{s.hub.lastID(), "reload", []byte("{}")}}
@@ -261,6 +304,7 @@ type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	now     func() time.Time
+	look    func(event) event
 }
 
 func (o *stream) follow(ctx context.Context, v *viewer, missed []event) error {
@@ -293,6 +337,7 @@ func (o *stream) follow(ctx context.Context, v *viewer, missed []event) error {
 
 // send writes one event and reports false where the viewer is gone.
 func (o *stream) send(e event) bool {
+	e = o.look(e)
 	_ = o.control.SetWriteDeadline(o.now().Add(eventTimeout)) // a writer without deadlines is a test's
 	_, err := fmt.Fprintf(o.w, "id: %d\nevent: %s\ndata: %s\n\n", e.ID, e.Kind, e.Data)
 	return err == nil

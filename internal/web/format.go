@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"daybreak/fills"
+	"daybreak/internal/access"
 	"daybreak/market"
 	"daybreak/money"
 	"daybreak/pipeline"
@@ -30,7 +31,7 @@ var formats = template.FuncMap{
 	"count": count, "money": amount, "price": price, "shares": shares, "percent": percent, "when": when, "clock": clock, "hour": hour, "kind": execWord, "reversed": isReversed, "home": homeCurrency,
 	"day": longDay, "duration": duration, "short": short, "stateClass": stateClass, "reason": reasonTitle,
 	"explain": explain, "facts": facts, "sideWord": sideWord, "action": actionWords, "plural": plural, "asset": assetPath,
-	"dec": func(d money.Dec) string { return grouped(d.Fixed(2)) }, "isZero": money.Dec.IsZero, "share": share, "role": Role.String,
+	"dec": func(d money.Dec) string { return grouped(d.Fixed(2)) }, "isZero": money.Dec.IsZero, "mayAudit": func(p *access.Person) bool { return p.May(access.ReadAudit) }, "share": share,
 	"accountType": func(s string) string { return strings.ReplaceAll(s, "_", " ") }, "dict": dict, "plus": money.Dec.Add, "int64": func(n int) int64 { return int64(n) },
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"daybreak/internal/access"
 	"daybreak/pipeline"
 )
 
@@ -76,14 +77,10 @@ func (r *recorder) WriteHeader(status int) {
 // Unwrap lets http.ResponseController reach the connection.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-type contextKey int
-
-const userKey contextKey = 1
-
-// serve runs a page for users whose role is at least min; others are sent to sign in, or refused.
-// An error, or a panic, becomes a page that says what happened.
-func (s *Server) serve(pattern string, min Role, p page) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// serve runs a page for people who may do its action; others are sent to sign in, or refused. An
+// error, or a panic, becomes a page that says what happened.
+func (s *Server) serve(pattern string, action access.Action, p page) http.Handler {
+	return s.sessions.LoadAndSave(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 		began := s.now()
 		defer func() {
@@ -93,33 +90,36 @@ func (s *Server) serve(pattern string, min Role, p page) http.Handler {
 			}
 			s.metrics.observe(pattern, rec.status, s.now().Sub(began))
 		}()
-		user := s.sessions.user(r)
-		if user != nil {
-			r = r.WithContext(context.WithValue(r.Context(), userKey, user))
+		r, err := s.identify(r)
+		if err != nil {
+			s.fail(rec, r, err)
+			return
 		}
+		user := userOf(r)
+		verdict := access.Judge(user, action, "")
 		switch {
-		case min == anyone:
+		case action == anyone || verdict == access.Allowed:
+			err = p(rec, r)
 		case user == nil && r.Method == http.MethodGet && r.Header.Get(fragmentHeader) == "":
 			http.Redirect(rec, r, "/login?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
-			return
 		case user == nil:
-			s.fail(rec, r, refused{http.StatusUnauthorized, "Sign in first."})
-			return
-		case user.Role < min:
-			s.fail(rec, r, refused{http.StatusForbidden, "Your role, " + user.Role.String() + ", does not allow this."})
-			return
+			err = refused{http.StatusUnauthorized, "Sign in first."}
+		case verdict == access.NotBook:
+			err = refused{http.StatusForbidden, "This is about the whole firm, and you see some of its books."}
+		default:
+			err = refused{http.StatusForbidden, "Your role, " + user.Title() + ", does not allow this."}
 		}
-		if err := p(rec, r); err != nil && !errors.Is(err, context.Canceled) {
+		if err != nil && !errors.Is(err, context.Canceled) {
 			s.fail(rec, r, err)
 		}
-	})
+	}))
 }
 
-// userOf returns the user who is signed in; nil on the pages that anyone may see.
-func userOf(r *http.Request) *User {
-	u, _ := r.Context().Value(userKey).(*User)
-	return u
-}
+// anyone is the action of pages that need nobody to be signed in.
+const anyone access.Action = ""
+
+// userOf returns the person who is signed in; nil on the pages that anyone may see.
+func userOf(r *http.Request) *access.Person { return access.Of(r.Context()) }
 
 // fail writes an error as a page, with the status that it deserves.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -106,6 +107,21 @@ func TestHubIsBounded(t *testing.T) {
 	}
 }
 
+// signedIn returns the cookie of a browser in which a sample user has signed in.
+func signedIn(t *testing.T, s *Server) *http.Cookie {
+	t.Helper()
+	answer := httptest.NewRecorder()
+	request := httptest.NewRequest(http.MethodPost, "/login", strings.NewReader("user=ana"))
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.Host = "127.0.0.1"
+	s.Handler().ServeHTTP(answer, request)
+	cookies := answer.Result().Cookies()
+	if len(cookies) != 1 {
+		t.Fatalf("sign in set %d cookies, want 1: %s", len(cookies), answer.Body)
+	}
+	return cookies[0]
+}
+
 // TestStreamOutlivesTheReadTimeout serves events with a short limit on the time that a request may
 // take to be read: the stream goes on beyond it.
 func TestStreamOutlivesTheReadTimeout(t *testing.T) {
@@ -122,7 +138,7 @@ func TestStreamOutlivesTheReadTimeout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.AddCookie(&http.Cookie{Name: sessionCookie, Value: s.sessions.open(sampleUsers[0])})
+	request.AddCookie(signedIn(t, s))
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 
+	"daybreak/internal/access"
 	"daybreak/money"
 	"daybreak/orders"
 	"daybreak/pipeline"
@@ -100,8 +101,8 @@ func (s *Server) orders(w http.ResponseWriter, r *http.Request) error {
 		Parts: map[string]any{"orders-sum": body}})
 }
 
-func (s *Server) ordersBody(ctx context.Context, l list, user *User) (ordersBody, error) {
-	b := ordersBody{Chips: l.chips(), Filter: filterValues(l.filter), MayAct: user.Role >= PM}
+func (s *Server) ordersBody(ctx context.Context, l list, user *access.Person) (ordersBody, error) {
+	b := ordersBody{Chips: l.chips(), Filter: filterValues(l.filter), MayAct: user.May(access.Approve)}
 	run, err := s.views.Run(ctx, l.run)
 	if err != nil {
 		return b, err
@@ -160,7 +161,7 @@ func (s *Server) orderRows(ctx context.Context, l list, r *http.Request) (orders
 		return ordersPage{}, err
 	}
 	user := userOf(r)
-	p := ordersPage{Self: r.URL.RequestURI(), Pick: user.Role >= PM}
+	p := ordersPage{Self: r.URL.RequestURI(), Pick: user.May(access.Approve)}
 	more := len(rows) > pageRows
 	if more && q.Before != nil {
 		rows = rows[1:]
@@ -255,12 +256,12 @@ func (s *Server) order(w http.ResponseWriter, r *http.Request) error {
 		Parts: map[string]any{"order-panel": b}})
 }
 
-func (s *Server) orderBody(ctx context.Context, run string, id orders.ID, user *User) (*orderBody, error) {
+func (s *Server) orderBody(ctx context.Context, run string, id orders.ID, user *access.Person) (*orderBody, error) {
 	o, err := s.views.Order(ctx, run, id)
 	if err != nil {
 		return nil, err
 	}
-	b := &orderBody{OrderDetail: o, MayAct: user.Role >= PM, Path: runPath(run) + "/orders/" + url.PathEscape(string(id))}
+	b := &orderBody{OrderDetail: o, MayAct: user.May(access.Approve), Path: runPath(run) + "/orders/" + url.PathEscape(string(id))}
 	if o.OrderQty.Sign() > 0 {
 		b.Bar = int64(1000 * money.Min(o.CumQty.Div(o.OrderQty), money.One).Float())
 	}

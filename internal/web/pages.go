@@ -14,6 +14,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"daybreak/internal/access"
 )
 
 //go:embed templates/*.html
@@ -40,7 +42,7 @@ type view struct {
 // shell is what the layout knows.
 type shell struct {
 	view
-	User  *User
+	User  *access.Person
 	Dev   bool
 	Flash string
 	Build string
@@ -86,7 +88,7 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, v view) error {
 	if part, ok := v.Parts[r.Header.Get(fragmentHeader)]; ok {
 		name, data = "part-"+r.Header.Get(fragmentHeader), part
 	} else {
-		data = shell{view: v, User: userOf(r), Dev: s.config.DevLogin, Flash: s.sessions.told(r),
+		data = shell{view: v, User: userOf(r), Dev: s.devLogin(), Flash: s.sessions.PopString(r.Context(), sessionFlash),
 			Build: s.config.Build, Next: r.URL.RequestURI(), Since: s.hub.lastID()}
 	}
 	var b bytes.Buffer

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"daybreak/internal/access"
 	"daybreak/market"
 	"daybreak/money"
 	"daybreak/pipeline"
@@ -88,7 +89,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) error {
 	}
 	user := userOf(r)
 	body := runBody{Run: overview.Run, Live: s.liveOf(overview), Details: detailsOf(overview.Run.ID, d),
-		Hours: hoursOf(overview.Run.Session), MaySend: user.Role >= PM, MadeByMe: user.Name == overview.Run.Maker}
+		Hours: hoursOf(overview.Run.Session), MaySend: user.May(access.Submit), MadeByMe: user.Name == overview.Run.Maker}
 	return s.show(w, r, view{Name: "run", Title: "Run " + overview.Run.ID, Section: "run", Run: overview.Run.ID, Body: body,
 		Parts: map[string]any{"run-details": body.Details}})
 }

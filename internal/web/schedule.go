@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"daybreak/internal/access"
 	"daybreak/market"
 	"daybreak/pipeline"
 )
@@ -40,7 +41,7 @@ func (s *Server) next(r *http.Request, runs []pipeline.Run) (*nextRun, error) {
 	}
 	in := max(planned.Starts.Sub(now), 0).Round(time.Minute)
 	return &nextRun{
-		Session: planned.Session, Starts: planned.Starts, MayStart: userOf(r).Role >= PM,
+		Session: planned.Session, Starts: planned.Starts, MayStart: userOf(r).May(access.StartRun),
 		In: plural(int64(in/time.Hour), "hour", "hours") + " " + plural(int64(in%time.Hour/time.Minute), "minute", "minutes"),
 	}, nil
 }

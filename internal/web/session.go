@@ -1,168 +1,274 @@
 package web
 
 import (
-	"crypto/rand"
-	"encoding/base64"
+	"context"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/alexedwards/scs/v2"
+	"github.com/alexedwards/scs/v2/memstore"
+
+	"daybreak/internal/access"
+	"daybreak/pipeline"
 )
 
-// Role says what a user may do; a greater one may do all that a smaller one may.
-type Role int
-
-// The roles. Anyone is no user at all.
-const (
-	anyone   Role = iota
-	Viewer        // reads
-	PM            // holds, rejects and approves orders
-	Approver      // as PM, and is the second person
-)
-
-// String returns the role in words.
-func (r Role) String() string {
-	return [...]string{"anyone", "viewer", "portfolio manager", "approver"}[r]
+// People are who may come.
+type People interface {
+	// Person returns who has a name; access.ErrUnknown where nobody active does.
+	Person(ctx context.Context, name string) (*access.Person, error)
+	// PersonOfToken returns whose token has a hash; access.ErrUnknown where it is nobody's.
+	PersonOfToken(ctx context.Context, hash string, now time.Time) (*access.Person, error)
+	// SignOn returns the person whom a sign-on names, with the roles and books that it gives now.
+	SignOn(ctx context.Context, a access.Account) (*access.Person, error)
 }
 
-// User is who is signed in.
-type User struct {
-	Name string
-	Role Role
+// Challenge is what a sign-on was begun with, and what its end is compared with.
+type Challenge struct {
+	State    string `json:"state"`
+	Nonce    string `json:"nonce"`
+	Verifier string `json:"verifier"`
+	Next     string `json:"next"`
 }
 
-// sampleUsers can be chosen by anyone who reaches the loopback address.
-var sampleUsers = []User{{"ana", PM}, {"ben", Approver}, {"eve", Viewer}}
+// SignOn is where people prove who they are.
+type SignOn interface {
+	// Begin returns the address that a browser is sent to.
+	Begin(ctx context.Context, c Challenge) (string, error)
+	// Finish returns who came back with a code.
+	Finish(ctx context.Context, c Challenge, code string) (access.Account, error)
+}
 
 const (
 	sessionCookie = "daybreak_session"
-	sessionLength = 12 * time.Hour
-	sessionsMax   = 1_000 // sample users on one machine need a few; more is somebody's loop
+	signOnCookie  = "daybreak_signon"
+	sessionLength = 8 * time.Hour // a working day
+	signOnLength  = 10 * time.Minute
 )
 
-// sessions keeps who is signed in, in memory: a restart signs everybody out.
-type sessions struct {
-	now func() time.Time
-	mu  sync.Mutex
-	by  map[string]*session
-}
+// The keys of a session.
+const (
+	sessionPerson = "person"
+	sessionSample = "sample" // signed in by choosing a sample user
+	sessionFlash  = "flash"  // what the next page says, once
+)
 
-// session is one browser's. flash is what its next page says, once.
-type session struct {
-	user  User
-	until time.Time
-	flash string
-}
-
-func newSessions(now func() time.Time) *sessions {
-	return &sessions{now: now, by: map[string]*session{}}
-}
-
-func (s *sessions) find(r *http.Request) *session {
-	c, err := r.Cookie(sessionCookie)
-	if err != nil {
-		return nil
+// newSessions returns the sessions of browsers. The store gets hashes of cookies only.
+func newSessions(c Config) *scs.SessionManager {
+	m := scs.New()
+	m.Store = c.Sessions
+	if c.Sessions == nil {
+		m.Store = memstore.New()
 	}
-	found := s.by[c.Value]
-	if found == nil || s.now().After(found.until) {
-		return nil
+	m.Lifetime, m.HashTokenInStore = sessionLength, true
+	m.Cookie = scs.SessionCookie{Name: sessionCookie, Path: "/", HttpOnly: true, Persist: true, SameSite: http.SameSiteStrictMode}
+	if !isLoopback(c.Listen) {
+		m.Cookie.Name, m.Cookie.Secure = "__Host-"+sessionCookie, true
 	}
-	return found
+	return m
 }
 
-// user returns who sent a request; nil where nobody is signed in.
-func (s *sessions) user(r *http.Request) *User {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if found := s.find(r); found != nil {
-		u := found.user
-		return &u
+// devLogin reports whether sample users may sign in: where it is switched on, in a sample installation.
+func (s *Server) devLogin() bool {
+	return s.config.DevLogin && (s.config.IsSample == nil || s.config.IsSample())
+}
+
+// identify returns a request in whose context is who sent it, by a bearer token or by a session; nobody
+// where neither proves anything.
+func (s *Server) identify(r *http.Request) (*http.Request, error) {
+	p, err := s.personOf(r)
+	if errors.Is(err, access.ErrUnknown) {
+		p, err = nil, nil
 	}
-	return nil
+	if p == nil || err != nil {
+		return r, err
+	}
+	return r.WithContext(access.With(r.Context(), p)), nil
+}
+
+func (s *Server) personOf(r *http.Request) (*access.Person, error) {
+	if scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
+		if s.config.People == nil {
+			return nil, access.ErrUnknown
+		}
+		return s.config.People.PersonOfToken(r.Context(), access.HashToken(strings.TrimSpace(token)), s.now())
+	}
+	ctx := r.Context()
+	name := s.sessions.GetString(ctx, sessionPerson)
+	if name == "" {
+		return nil, access.ErrUnknown
+	}
+	if s.sessions.GetBool(ctx, sessionSample) {
+		if p := access.Sample(name); p != nil && s.devLogin() {
+			p.Via = "sample sign-in"
+			return p, nil
+		}
+		return nil, access.ErrUnknown
+	}
+	if s.config.People == nil {
+		return nil, access.ErrUnknown
+	}
+	p, err := s.config.People.Person(ctx, name)
+	if p != nil {
+		p.Via = "session"
+	}
+	return p, err
 }
 
 // tell keeps a sentence for the next page of the sender of r.
-func (s *sessions) tell(r *http.Request, text string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if found := s.find(r); found != nil {
-		found.flash = text
-	}
-}
+func (s *Server) tell(r *http.Request, text string) { s.sessions.Put(r.Context(), sessionFlash, text) }
 
-// told returns and forgets the sentence for the sender of r.
-func (s *sessions) told(r *http.Request) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found := s.find(r)
-	if found == nil {
-		return ""
+// enter makes the session of r a person's, under a new cookie.
+func (s *Server) enter(r *http.Request, name string, isSample bool) error {
+	if err := s.sessions.RenewToken(r.Context()); err != nil {
+		return err
 	}
-	text := found.flash
-	found.flash = ""
-	return text
-}
-
-// open starts a session and returns its token, 256 random bits.
-func (s *sessions) open(u User) string {
-	var raw [32]byte
-	rand.Read(raw[:])
-	token := base64.RawURLEncoding.EncodeToString(raw[:])
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for old, v := range s.by {
-		if s.now().After(v.until) || len(s.by) >= sessionsMax {
-			delete(s.by, old)
-		}
-	}
-	s.by[token] = &session{user: u, until: s.now().Add(sessionLength)}
-	return token
-}
-
-func (s *sessions) close(r *http.Request) {
-	if c, err := r.Cookie(sessionCookie); err == nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.by, c.Value)
-	}
+	s.sessions.Put(r.Context(), sessionPerson, name)
+	s.sessions.Put(r.Context(), sessionSample, isSample)
+	return nil
 }
 
 // loginBody is what the page to sign in shows.
 type loginBody struct {
-	Users []User
-	Next  string
+	Users  []access.Person
+	SignOn bool
+	Tokens bool
+	Next   string
 }
 
 func (s *Server) askLogin(w http.ResponseWriter, r *http.Request) error {
-	body := loginBody{Next: localPath(r.FormValue("next"))}
-	if s.config.DevLogin {
-		body.Users = sampleUsers
+	body := loginBody{Next: localPath(r.FormValue("next")), SignOn: s.config.SignOn != nil, Tokens: s.config.People != nil}
+	if s.devLogin() {
+		body.Users = access.Samples
 	}
 	return s.show(w, r, view{Name: "login", Title: "Sign in", Body: body})
 }
 
+// login signs in a sample user, or the owner of a token.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
-	if !s.config.DevLogin {
+	if token := strings.TrimSpace(r.PostFormValue("token")); token != "" && s.config.People != nil {
+		p, err := s.config.People.PersonOfToken(r.Context(), access.HashToken(token), s.now())
+		if errors.Is(err, access.ErrUnknown) {
+			return refused{http.StatusForbidden, "This token is nobody's: it may have expired or been revoked."}
+		}
+		if err != nil {
+			return err
+		}
+		return s.welcome(w, r, p.Name, false)
+	}
+	if !s.devLogin() {
 		return refused{http.StatusForbidden, "Sample users are switched off on this server."}
 	}
-	for _, u := range sampleUsers {
-		if u.Name == r.PostFormValue("user") {
-			s.sessions.close(r)
-			http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: s.sessions.open(u), Path: "/", HttpOnly: true,
-				SameSite: http.SameSiteStrictMode, MaxAge: int(sessionLength.Seconds())})
-			http.Redirect(w, r, localPath(r.PostFormValue("next")), http.StatusSeeOther)
-			return nil
-		}
+	if access.Sample(r.PostFormValue("user")) == nil {
+		return refused{http.StatusBadRequest, "There is no such sample user."}
 	}
-	return refused{http.StatusBadRequest, "There is no such sample user."}
+	return s.welcome(w, r, r.PostFormValue("user"), true)
+}
+
+func (s *Server) welcome(w http.ResponseWriter, r *http.Request, name string, isSample bool) error {
+	if err := s.enter(r, name, isSample); err != nil {
+		return err
+	}
+	http.Redirect(w, r, localPath(r.PostFormValue("next")), http.StatusSeeOther)
+	return nil
 }
 
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
-	s.sessions.close(r)
-	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, MaxAge: -1})
+	if err := s.sessions.Destroy(r.Context()); err != nil {
+		return err
+	}
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 	return nil
+}
+
+// beginSignOn sends a browser to the sign-on. What it must bring back is kept under a cookie of its
+// own, which, unlike the session's, comes with the way back from another site.
+func (s *Server) beginSignOn(w http.ResponseWriter, r *http.Request) error {
+	if s.config.SignOn == nil {
+		return pipeline.ErrNotFound
+	}
+	random := func() string { token, _ := access.NewToken(); return token }
+	c := Challenge{State: random(), Nonce: random(), Verifier: random(), Next: localPath(r.FormValue("next"))}
+	to, err := s.config.SignOn.Begin(r.Context(), c)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	key, hash := access.NewToken()
+	if err := s.sessions.Store.Commit("signon."+hash, data, s.now().Add(signOnLength)); err != nil {
+		return err
+	}
+	http.SetCookie(w, s.signOnCookie(key, int(signOnLength.Seconds())))
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
+}
+
+func (s *Server) signOnCookie(value string, age int) *http.Cookie {
+	return &http.Cookie{Name: signOnCookie, Value: value, Path: "/login", HttpOnly: true, Secure: s.sessions.Cookie.Secure,
+		SameSite: http.SameSiteLaxMode, MaxAge: age}
+}
+
+// finishSignOn takes a browser that comes back from the sign-on. The page that it gets goes on by
+// itself: only then does the browser send the session's cookie, which never comes with the way from
+// another site.
+func (s *Server) finishSignOn(w http.ResponseWriter, r *http.Request) error {
+	if s.config.SignOn == nil {
+		return pipeline.ErrNotFound
+	}
+	c, err := s.challenge(r)
+	http.SetCookie(w, s.signOnCookie("", -1))
+	if err != nil {
+		return err
+	}
+	account, err := s.config.SignOn.Finish(r.Context(), c, r.FormValue("code"))
+	if err != nil {
+		s.log.Warn("sign-on failed", "error", err)
+		return refused{http.StatusForbidden, "The sign-on did not say who you are. Sign in again."}
+	}
+	if len(account.Roles) == 0 {
+		return refused{http.StatusForbidden, "None of your groups has a role here. An administrator of the sign-on can change that."}
+	}
+	account.Active, account.Changed = true, s.now()
+	p, err := s.config.People.SignOn(r.Context(), account)
+	if errors.Is(err, access.ErrDenied) {
+		return refused{http.StatusForbidden, "An administrator has made this person inactive."}
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.enter(r, p.Name, false); err != nil {
+		return err
+	}
+	w.Header().Set("Refresh", "0; url="+c.Next)
+	return s.show(w, r, view{Name: "signed", Title: "Signed in", Body: c.Next})
+}
+
+// challenge returns what a sign-on was begun with, once.
+func (s *Server) challenge(r *http.Request) (Challenge, error) {
+	var c Challenge
+	again := refused{http.StatusForbidden, "This sign-on was not begun in this browser, or took too long. Sign in again."}
+	cookie, err := r.Cookie(signOnCookie)
+	if err != nil {
+		return c, again
+	}
+	key := "signon." + access.HashToken(cookie.Value)
+	data, found, err := s.sessions.Store.Find(key)
+	if err == nil {
+		err = s.sessions.Store.Delete(key)
+	}
+	if err != nil {
+		return c, err
+	}
+	if !found || json.Unmarshal(data, &c) != nil || r.FormValue("state") != c.State || r.FormValue("code") == "" {
+		return c, again
+	}
+	return c, nil
 }
 
 // localPath returns path where it is a place on this server, and "/" where it could lead elsewhere.

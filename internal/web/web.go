@@ -12,9 +12,11 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/alexedwards/scs/v2"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"daybreak/internal/access"
 	"daybreak/orders"
 	"daybreak/pipeline"
 	"daybreak/portfolio"
@@ -29,6 +31,8 @@ type Views interface {
 	Orders(ctx context.Context, p pipeline.OrderPage) ([]pipeline.OrderRow, error)
 	OrderTotals(ctx context.Context, run string, f pipeline.OrderFilter) ([]pipeline.OrderTotal, error)
 	OrderFacets(ctx context.Context, run string, f pipeline.OrderFilter) ([]pipeline.FacetCount, error)
+	// Audit returns a page of the audit trail, newest first.
+	Audit(ctx context.Context, q pipeline.AuditQuery) ([]pipeline.AuditLink, error)
 	Order(ctx context.Context, run string, id orders.ID) (pipeline.OrderDetail, error)
 	Account(ctx context.Context, id portfolio.AccountID) (pipeline.AccountView, error)
 	Fills(ctx context.Context, limit int) ([]pipeline.ExecutionRow, error)
@@ -47,10 +51,15 @@ type Views interface {
 type Config struct {
 	Views    Views
 	Actions  Actions
-	Schedule Schedule // nil: the pages say nothing of runs to come
-	Listen   string   // host:port; port 0 takes any
-	DevLogin bool     // sign in by choosing a sample user; refused where Listen is not loopback
-	Build    string   // id of the running build
+	Schedule Schedule     // nil: the pages say nothing of runs to come
+	Listen   string       // host:port; port 0 takes any
+	DevLogin bool         // sign in by choosing a sample user; refused where Listen is not loopback
+	IsSample func() bool  // of the installation: sample users sign in to no other one; nil: it is
+	People   People       // nil: there are sample users only
+	Sessions scs.Store    // nil: in memory, so that a restart signs everybody out
+	SignOn   SignOn       // nil: there is none
+	API      http.Handler // under /api/; nil for none
+	Build    string       // id of the running build
 	Log      *slog.Logger
 	Now      func() time.Time
 }
@@ -67,7 +76,7 @@ type Server struct {
 	log      *slog.Logger
 	now      func() time.Time
 	pages    *pages
-	sessions *sessions
+	sessions *scs.SessionManager
 	hub      *hub
 	metrics  *metrics
 	handler  http.Handler
@@ -101,7 +110,7 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{views: c.Views, actions: c.Actions, config: c, log: c.Log, now: c.Now, pages: p,
-		sessions: newSessions(c.Now), hub: newHub(c.Now), addr: make(chan net.Addr, 1)}
+		sessions: newSessions(c), hub: newHub(c.Now), addr: make(chan net.Addr, 1)}
 	s.metrics = newMetrics(c.Views, s.hub, c.Now)
 	s.handler = s.guard(s.routes())
 	return s, nil
@@ -163,34 +172,56 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return group.Wait()
 }
 
+// known runs the API for whoever sends a request: it says itself what needs whom.
+func (s *Server) known(next http.Handler) http.Handler {
+	return s.sessions.LoadAndSave(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began, rec := s.now(), &recorder{ResponseWriter: w, status: http.StatusOK}
+		r, err := s.identify(r)
+		if err != nil {
+			s.log.Error("request failed", "path", r.URL.Path, "error", err)
+			http.Error(rec, "the database does not answer", http.StatusServiceUnavailable)
+			return
+		}
+		next.ServeHTTP(rec, r)
+		s.metrics.observe("/api/", rec.status, s.now().Sub(began))
+	}))
+}
+
 // page is a handler that may fail; serve turns the error into a page.
 type page func(w http.ResponseWriter, r *http.Request) error
 
 func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
-	handle := func(pattern string, min Role, p page) { mux.Handle(pattern, s.serve(pattern, min, p)) }
-	handle("GET /{$}", Viewer, s.home)
-	handle("GET /runs", Viewer, s.runs)
-	handle("POST /runs", PM, s.start)
-	handle("GET /runs/{run}", Viewer, s.run)
-	handle("GET /runs/{run}/orders", Viewer, s.orders)
-	handle("GET /runs/{run}/orders/{order}", Viewer, s.order)
-	handle("GET /runs/{run}/approve", PM, s.askApprove)
-	handle("POST /runs/{run}/approve", PM, s.approve)
-	handle("GET /runs/{run}/submit", PM, s.askSubmit)
-	handle("POST /runs/{run}/submit", PM, s.submit)
-	handle("POST /runs/{run}/orders/{order}/hold", PM, s.hold)
-	handle("POST /runs/{run}/orders/{order}/release", PM, s.release)
-	handle("POST /runs/{run}/orders/{order}/reject", PM, s.reject)
-	handle("POST /runs/{run}/orders/{order}/override", PM, s.override)
-	handle("GET /accounts/{account}", Viewer, s.account)
-	handle("GET /fills", Viewer, s.fills)
-	handle("GET /search", Viewer, s.search)
-	handle("GET /events", Viewer, s.events)
+	handle := func(pattern string, a access.Action, p page) { mux.Handle(pattern, s.serve(pattern, a, p)) }
+	handle("GET /{$}", access.Read, s.home)
+	handle("GET /runs", access.Read, s.runs)
+	handle("POST /runs", access.StartRun, s.start)
+	handle("GET /runs/{run}", access.Read, s.run)
+	handle("GET /runs/{run}/orders", access.Read, s.orders)
+	handle("GET /runs/{run}/orders/{order}", access.Read, s.order)
+	handle("GET /runs/{run}/approve", access.Approve, s.askApprove)
+	handle("POST /runs/{run}/approve", access.Approve, s.approve)
+	handle("GET /runs/{run}/submit", access.Submit, s.askSubmit)
+	handle("POST /runs/{run}/submit", access.Submit, s.submit)
+	handle("POST /runs/{run}/orders/{order}/hold", access.Hold, s.hold)
+	handle("POST /runs/{run}/orders/{order}/release", access.Release, s.release)
+	handle("POST /runs/{run}/orders/{order}/reject", access.Reject, s.reject)
+	handle("POST /runs/{run}/orders/{order}/override", access.Override, s.override)
+	handle("GET /accounts/{account}", access.Read, s.account)
+	handle("GET /fills", access.Read, s.fills)
+	handle("GET /audit", access.ReadAudit, s.audit)
+	handle("GET /search", access.Read, s.search)
+	handle("GET /events", access.Read, s.events)
 	handle("GET /login", anyone, s.askLogin)
 	handle("POST /login", anyone, s.login)
+	handle("GET /login/start", anyone, s.beginSignOn)
+	handle("GET /login/callback", anyone, s.finishSignOn)
 	handle("POST /logout", anyone, s.logout)
-	handle("/", Viewer, func(http.ResponseWriter, *http.Request) error { return pipeline.ErrNotFound })
+	handle("/", access.Read, func(http.ResponseWriter, *http.Request) error { return pipeline.ErrNotFound })
+	if s.config.API != nil {
+		mux.Handle("/api/", s.known(s.config.API))
+		mux.Handle("GET /api/v1/events", s.known(http.HandlerFunc(s.apiEvents)))
+	}
 	mux.Handle("GET /assets/{hash}/{name}", assets())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", s.ready)

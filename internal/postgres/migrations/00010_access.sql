@@ -16,7 +16,8 @@ CREATE TABLE person (
     subject text NOT NULL DEFAULT '',
     active  boolean NOT NULL DEFAULT true,
     changed timestamptz NOT NULL,
-    CHECK ((issuer = '') = (subject = ''))
+    CHECK ((issuer = '') = (subject = '')),
+    CHECK (array_to_string(books, ' ') ~ '^([a-z0-9][a-z0-9_-]{0,39}( [a-z0-9][a-z0-9_-]{0,39})*)?$')
 );
 CREATE UNIQUE INDEX person_subject ON person (issuer, subject) WHERE subject <> '';
 

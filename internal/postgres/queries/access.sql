@@ -71,3 +71,11 @@ SELECT set_config('role', $1, false), set_config('daybreak.books', $2, false), s
 
 -- name: MoveToBook
 UPDATE household SET book = $2 WHERE id = ANY ($1::text[]) AND book <> $2 RETURNING id;
+
+-- name: ShowKillSwitch
+SELECT active, reason, actor AS by, since FROM kill_switch WHERE book = 'firm';
+
+-- name: InsertApproved
+INSERT INTO approval_order (run, order_id, approval, content_hash)
+SELECT $1, a.id, $2, a.content
+FROM unnest($3::text[], $4::text[]) AS a (id, content);
