@@ -24,7 +24,8 @@ func newServeCmd(a *app) *cobra.Command {
 			"  web        serves the pages\n" +
 			"  engine     runs instances of workflows, and wakes those that are due\n" +
 			"  scheduler  starts each session's run half an hour before the open\n" +
-			"  registry   serves the schemas of the topics to producers, with the API of Confluent's registry",
+			"  registry   serves the schemas of the topics to producers, with the API of Confluent's registry\n" +
+			"  balances   streams the balances of accounts, and where orders stand, on to their topics",
 		Example: "  daybreak serve worker --data DIR\n" +
 			"  daybreak serve worker fills gateway --database-url postgres://… --brokers kafka-1:9092",
 		Args:      cobra.MinimumNArgs(1),
@@ -58,6 +59,7 @@ func newServeCmd(a *app) *cobra.Command {
 		},
 	}
 	c.Flags().String("registry-at", defaultSettings().RegistryAt, "address that the schema registry is served on")
+	c.Flags().String("metrics-at", "", "address that the role fills serves metrics of the stream on, such as 127.0.0.1:9464")
 	c.Flags().BoolVar(&migrate, "migrate", false, "bring the database's schema to this build's version first")
 	c.Flags().StringVar(&instance, "instance", "", "fixed name of this process among its like: started again, it has its partitions back at once")
 	return c

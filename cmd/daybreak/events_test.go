@@ -50,9 +50,15 @@ func eventWorld(t *testing.T) (*app, *services) {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
+	return eventWorldOn(t, cluster.ListenAddrs())
+}
+
+// eventWorldOn is eventWorld on brokers.
+func eventWorldOn(t *testing.T, brokers []string) (*app, *services) {
+	t.Helper()
 	a := &app{now: time.Now, unsetenv: func(string) error { return nil }, in: strings.NewReader(""), out: io.Discard, errOut: io.Discard,
 		settings: defaultSettings(), log: slog.New(slog.DiscardHandler)}
-	a.settings.DatabaseURL, a.settings.Brokers = pgtest.DSN(t), cluster.ListenAddrs()
+	a.settings.DatabaseURL, a.settings.Brokers = pgtest.DSN(t), brokers
 	place, err := a.bringUp(t.Context())
 	if err != nil {
 		t.Fatal(err)

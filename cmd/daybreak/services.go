@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -29,9 +31,10 @@ const (
 	roleScheduler = "scheduler"
 	roleEngine    = "engine"
 	roleRegistry  = "registry"
+	roleBalances  = "balances"
 )
 
-var roles = []string{roleWorker, roleFills, roleGateway, roleWeb, roleScheduler, roleEngine, roleRegistry}
+var roles = []string{roleWorker, roleFills, roleGateway, roleWeb, roleScheduler, roleEngine, roleRegistry, roleBalances}
 
 // The consumer groups. Their names are part of the installation: lag tools know them.
 const (
@@ -154,6 +157,8 @@ func (s *services) role(name string) (func(context.Context) error, error) {
 		return scheduler.Run, nil
 	case roleRegistry:
 		return s.serveRegistry, nil
+	case roleBalances:
+		return s.balances, nil
 	}
 	return nil, usageError("unknown role %q: one of %s", name, strings.Join(roles, ", "))
 }
@@ -202,6 +207,22 @@ func (s *services) fillsLane(ctx context.Context, lane int) error {
 // fanout brings corporate actions to accounts, by the day that it is where the exchanges are.
 func (s *services) fanout() *pipeline.Fanout {
 	return &pipeline.Fanout{Book: s.db, Today: func() market.Day { return exchangeDays.DayAt(s.clock.now()) }, Now: s.app.now, Log: s.app.log}
+}
+
+// relayLease is how long the stream of balances waits for an owner that is silent.
+const relayLease = 10 * time.Second
+
+// balances streams what the book holds on to its topics.
+func (s *services) balances(ctx context.Context) error {
+	codec, err := kafka.NewBookCodec(ctx, s.registry)
+	if err != nil {
+		return err
+	}
+	r := &pipeline.Relay{
+		Book: s.db, Topics: func() (pipeline.FencedPublisher, error) { return kafka.NewFencedProducer(s.where.Brokers) }, Codec: codec,
+		Owner: cmp.Or(s.instance, rand.Text()), Lease: relayLease, Log: s.app.log,
+	}
+	return r.Run(ctx)
 }
 
 // exchangeDays tells the day of an instant on the exchanges, which are all in one zone.

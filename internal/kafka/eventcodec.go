@@ -36,17 +36,12 @@ func NewEventCodec(ctx context.Context, r Registry) (*EventCodec, error) {
 	c := &EventCodec{writers: map[string]writer{}}
 	var all []*avro.Schema
 	for _, name := range slices.Sorted(maps.Keys(eventFiles)) {
-		subject := mustSubject(eventFiles[name])
-		id, err := r.Register(ctx, subject)
+		w, err := newWriter(ctx, r, eventFiles[name])
 		if err != nil {
 			return nil, err
 		}
-		schema, err := avro.Parse(subject.Schema, rawDecimals)
-		if err != nil {
-			return nil, fmt.Errorf("schema %s: %w", subject.File, err)
-		}
-		c.writers[name] = writer{schema, id}
-		all = append(all, schema)
+		c.writers[name] = w
+		all = append(all, w.schema)
 	}
 	c.readers = newReaders(r, all...)
 	return c, nil

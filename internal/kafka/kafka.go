@@ -48,15 +48,20 @@ func (p *Producer) Close() { p.client.Close() }
 func (p *Producer) Publish(ctx context.Context, records []pipeline.Record) error {
 	out := make([]*kgo.Record, len(records))
 	for i, r := range records {
-		out[i] = &kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Timestamp: r.Time}
-		for _, h := range r.Headers {
-			out[i].Headers = append(out[i].Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
-		}
+		out[i] = toKafka(r)
 	}
 	if err := p.client.ProduceSync(ctx, out...).FirstErr(); err != nil {
 		return fmt.Errorf("publish %d records: %w", len(records), err)
 	}
 	return nil
+}
+
+func toKafka(r pipeline.Record) *kgo.Record {
+	out := &kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Timestamp: r.Time}
+	for _, h := range r.Headers {
+		out.Headers = append(out.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	return out
 }
 
 // Partitions implements pipeline.Publisher.

@@ -20,6 +20,7 @@ type principal struct {
 		Topic      string   `yaml:"topic"`
 		Group      string   `yaml:"group"`
 		Cluster    string   `yaml:"cluster"`
+		Transacts  string   `yaml:"transactional_id"`
 		Prefixed   bool     `yaml:"prefixed"`
 		Operations []string `yaml:"operations"`
 	} `yaml:"allow"`

@@ -21,7 +21,8 @@ func ReadTopic(ctx context.Context, brokers []string, topic string, from map[int
 	if err != nil || len(r.at) == 0 {
 		return nil, err
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: r.at}))
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: r.at}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords()) // marks of transactions may be the last
 	if err != nil {
 		return nil, fmt.Errorf("topic %s: %w", topic, err)
 	}
@@ -65,11 +66,11 @@ func (r *reading) read(ctx context.Context, client *kgo.Client, limit int) ([]pi
 			return nil, fmt.Errorf("topic %s: %w", r.topic, err)
 		}
 		if fetches.Empty() {
-			break // the last offsets are marks of transactions, which are no records
+			break // the last records were aborted, or compacted away
 		}
 		fetches.EachRecord(func(k *kgo.Record) {
 			end, wanted := r.ends[k.Partition]
-			if wanted && k.Offset < end {
+			if wanted && k.Offset < end && !k.Attrs.IsControl() {
 				records = append(records, fromKafka(k))
 			}
 			if k.Offset+1 >= end {
