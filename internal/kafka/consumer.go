@@ -28,8 +28,10 @@ type Consumer struct {
 	Offsets  pipeline.Offsets
 	Handler  pipeline.Handler
 	Log      *slog.Logger
-	Tell     *Ownership // is told this member's partitions, nil for none
-	Follow   *Ownership // consume these partitions, and join no group; nil: join the group
+	Tell     *Ownership      // is told this member's partitions, nil for none
+	Follow   *Ownership      // consume these partitions, and join no group; nil: join the group
+	Moved    *Signal         // has this member go back to where the book is, nil for never
+	Meter    *pipeline.Meter // counts how long records took to their commit, nil for none
 }
 
 // fetchMax bounds the bytes of one fetch, compressed: the thousands of fills in it are several batches, and
@@ -41,8 +43,11 @@ const (
 	retryMax   = 10 * time.Second
 )
 
-// errRejoin asks Run to leave the group and join it anew.
-var errRejoin = errors.New("rejoin the group")
+// errRejoin asks Run to leave the group and join it anew; errMoved says that a person moved partitions.
+var (
+	errRejoin = errors.New("rejoin the group")
+	errMoved  = fmt.Errorf("partitions were moved: %w", errRejoin)
+)
 
 // Run consumes until ctx ends, and then returns nil. A batch that fails is tried again with a
 // growing pause, which is the back pressure on the poll: nothing is skipped. A member that was
@@ -53,7 +58,11 @@ func (c *Consumer) Run(ctx context.Context) error {
 		if err == nil || ctx.Err() != nil {
 			return nil
 		}
-		c.Log.Warn("consumer joins its group anew", "topic", c.Topic, "error", err)
+		level := slog.LevelWarn
+		if errors.Is(err, errMoved) {
+			level = slog.LevelInfo
+		}
+		c.Log.Log(ctx, level, "consumer joins its group anew", "topic", c.Topic, "error", err)
 		pause(ctx, retryFirst)
 		if !errors.Is(err, errRejoin) {
 			pause(ctx, time.Second)
@@ -69,6 +78,8 @@ func (c *Consumer) member(ctx context.Context) error {
 	if c.Follow == nil {
 		options = append(options, kgo.AdjustFetchOffsetsFn(m.startOffsets), kgo.OnPartitionsRevoked(m.forget), kgo.OnPartitionsLost(m.forget))
 	}
+	until, stop := c.Moved.within(ctx)
+	defer stop()
 	client, err := kgo.NewClient(options...)
 	if err != nil {
 		return fmt.Errorf("topic %s: join group %s: %w", c.Topic, c.Group, err)
@@ -78,9 +89,14 @@ func (c *Consumer) member(ctx context.Context) error {
 	m.client, m.admin = client, kadm.NewClient(client)
 	close(m.ready)
 	if c.Follow != nil {
-		return m.follow(ctx)
+		err = m.follow(ctx, until)
+	} else {
+		err = m.consume(ctx, until)
 	}
-	return m.consume(ctx, ctx)
+	if err == nil && until.Err() != nil && ctx.Err() == nil {
+		return errMoved
+	}
+	return err
 }
 
 // options are those of a member of a group; a follower has none.
@@ -164,10 +180,11 @@ func (m *membership) assign(ctx context.Context, partitions []int32) (map[int32]
 	return starts, nil
 }
 
-// follow consumes the partitions that another consumer of this process owns, as they change.
-func (m *membership) follow(ctx context.Context) error {
+// follow consumes the partitions that another consumer of this process owns, as they change, until the
+// end of end.
+func (m *membership) follow(ctx, end context.Context) error {
 	topic := m.consumer.Topic
-	for ctx.Err() == nil {
+	for end.Err() == nil {
 		owned, changed := m.consumer.Follow.now()
 		gained, lost := m.compare(owned)
 		if len(lost) > 0 {
@@ -181,7 +198,7 @@ func (m *membership) follow(ctx context.Context) error {
 			}
 			m.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: starts})
 		}
-		until, stop := context.WithCancel(ctx)
+		until, stop := context.WithCancel(end)
 		go func() {
 			defer stop()
 			select {
@@ -297,6 +314,9 @@ func (m *membership) handle(ctx context.Context, b pipeline.Batch) error {
 	for {
 		err := m.consumer.Handler.Handle(ctx, b)
 		if err == nil {
+			if m.consumer.Meter != nil {
+				m.consumer.Meter.Committed(b, time.Now())
+			}
 			m.advance(ctx, b)
 			return nil
 		}

@@ -35,6 +35,7 @@ var shell = map[string][]string{
 	"internal/broker":     {"pipeline"},
 	"internal/web":        {"pipeline", "internal/filter", "internal/access"},
 	"internal/api":        {"pipeline", "internal/filter", "internal/access"},
+	"internal/metrics":    {"pipeline"},
 	"internal/oidc":       {"internal/access"},
 	"internal/embedded":   nil,
 	"internal/tidy":       nil,

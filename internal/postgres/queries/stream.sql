@@ -56,3 +56,43 @@ SELECT topic || ' partition ' || partition,
 FROM stream_offset
 WHERE applied + duplicate + held + dead <> next_offset - first_offset + reread
 LIMIT $1;
+
+-- name: StreamPlaces
+SELECT topic, partition, next_offset AS next, last_record
+FROM stream_offset
+WHERE $1 = '' OR topic = $1
+ORDER BY topic, partition;
+
+-- name: StreamMemberSave
+INSERT INTO stream_member (name, topic, build, started, at, buckets, seconds)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (name, topic) DO UPDATE
+SET build = excluded.build, started = excluded.started, at = excluded.at, buckets = excluded.buckets, seconds = excluded.seconds;
+
+-- name: StreamMembers
+SELECT topic, buckets, seconds FROM stream_member WHERE at > $1 ORDER BY topic, name;
+
+-- name: StreamSeek
+-- Moves partitions back and raises their epochs: whoever owns them is fenced, and goes on from here.
+UPDATE stream_offset s
+SET next_offset = n.next,
+    epoch = s.epoch + 1,
+    reached = greatest(s.reached, s.next_offset),
+    reread = s.reread + s.next_offset - n.next
+FROM unnest($2::integer[], $3::bigint[], $4::bigint[]) AS n (partition, was, next)
+WHERE s.topic = $1
+  AND s.partition = n.partition
+  AND s.next_offset >= n.was
+  AND n.next >= s.first_offset
+  AND n.next <= s.next_offset;
+
+-- name: StreamKnown
+-- What the book has of the records of partitions from an offset on.
+SELECT n.partition,
+       (SELECT count(*) FROM execution e WHERE $1 = 'daybreak.fills' AND e.source_partition = n.partition AND e.source_offset >= n.next)
+       + (SELECT count(*) FROM book_event e WHERE $1 = 'daybreak.events' AND e.source_partition = n.partition AND e.source_offset >= n.next) AS applied,
+       (SELECT count(*) FROM held_execution h WHERE $1 = 'daybreak.fills' AND h.source_partition = n.partition AND h.source_offset >= n.next
+            AND h.released IS NULL) AS held,
+       (SELECT count(*) FROM dead_letter d WHERE d.topic = $1 AND d.source_partition = n.partition AND d.source_offset >= n.next) AS dead
+FROM unnest($2::integer[], $3::bigint[]) AS n (partition, next)
+ORDER BY n.partition;
