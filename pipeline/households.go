@@ -27,6 +27,7 @@ type HouseholdRecord struct {
 	AsOf       market.Day            `json:"as_of"`                 // cash and holdings are those of this day's evening
 	Owners     []OwnerRecord         `json:"owners"`
 	Accounts   []AccountRecord       `json:"accounts"`
+	Location   *portfolio.Location   `json:"location,omitempty"` // absent: each account follows its own targets
 	// Events are the purchases, sales and distributions that made the holdings, in any order: the
 	// whole history, or a purchase for each lot that is still open.
 	Events []region.Event `json:"events,omitempty"`
@@ -34,7 +35,7 @@ type HouseholdRecord struct {
 	// broke it on purpose.
 	PlantedFault string `json:"planted_fault,omitempty"`
 	// Today is what `daybreak plan` reads of the day besides: locks, open orders, unsettled proceeds,
-	// location. An import leaves it out, for the book has its own.
+	// another location. An import leaves it out, for the book has its own.
 	Today json.RawMessage `json:"today,omitempty"`
 }
 
@@ -194,7 +195,7 @@ func canonical(h HouseholdRecord) HouseholdRecord {
 
 // householdOf returns the household of a checked record, still without positions.
 func householdOf(h HouseholdRecord) portfolio.Household {
-	household := portfolio.Household{ID: h.ID, Region: h.Region, RoutingKey: h.RoutingKey}
+	household := portfolio.Household{ID: h.ID, Region: h.Region, RoutingKey: h.RoutingKey, Location: h.Location}
 	for _, o := range h.Owners {
 		owner := portfolio.Owner{ID: o.ID, From: o.From, To: o.To}
 		if o.To == 0 {

@@ -63,6 +63,11 @@ func (o *Opener) check(rules *region.Rules, h *HouseholdRecord) error {
 	if err := checkOwners(h); err != nil {
 		return err
 	}
+	if h.Location != nil {
+		if err := h.Location.Validate(); err != nil {
+			return badRecord(market.CodeBadFields, "household %s: %v", h.ID, err)
+		}
+	}
 	if err := checkCarried(rules, h); err != nil {
 		return err
 	}

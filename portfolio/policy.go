@@ -59,6 +59,7 @@ const (
 	restrictedKey = "restricted"
 	modeKey       = "mode"
 	gainBudgetKey = "gain_budget"
+	spendKey      = "spend_unsettled"
 )
 
 // noBudget is how a gain budget is cleared.
@@ -67,7 +68,7 @@ const noBudget = "none"
 // PolicyKeys returns the names of a policy's parameters, sorted: those of its JSON.
 func PolicyKeys() []string {
 	var p Policy
-	keys := []string{restrictedKey, modeKey, gainBudgetKey}
+	keys := []string{restrictedKey, modeKey, gainBudgetKey, spendKey}
 	for _, d := range p.decimals() {
 		keys = append(keys, d.key)
 	}
@@ -80,6 +81,7 @@ func PolicyKeys() []string {
 
 // Set gives the parameter key, named as in JSON, the value written as text: a decimal, true or
 // false, symbols with commas between them for "restricted" (none clears it), one of Modes for "mode",
+// one of Spends for "spend_unsettled",
 // "none" for no "gain_budget". It returns ErrPolicyKey, wrapped with the known keys, or ErrPolicyValue. A 0 is refused where it would stand
 // for the default, so that what is asked is what is done.
 func (p *Policy) Set(key, value string) error {
@@ -101,6 +103,8 @@ func (p *Policy) Set(key, value string) error {
 		return p.setMode(value)
 	case gainBudgetKey:
 		return p.setBudget(value)
+	case spendKey:
+		return p.setSpend(value)
 	}
 	return fmt.Errorf("%q: %w; known are %s", key, ErrPolicyKey, strings.Join(PolicyKeys(), ", "))
 }
@@ -110,6 +114,14 @@ func (p *Policy) setMode(value string) error {
 		return fmt.Errorf("%s: %w: %q is none of %v", modeKey, ErrPolicyValue, value, Modes)
 	}
 	p.Mode = Mode(value)
+	return nil
+}
+
+func (p *Policy) setSpend(value string) error {
+	if !slices.Contains(Spends, Spend(value)) {
+		return fmt.Errorf("%s: %w: %q is none of %v", spendKey, ErrPolicyValue, value, Spends)
+	}
+	p.SpendUnsettled = Spend(value)
 	return nil
 }
 
@@ -161,6 +173,9 @@ func (p Policy) Validate() error {
 	}
 	if p.Mode != "" && !slices.Contains(Modes, p.Mode) {
 		return fmt.Errorf("%s: %w: %q", modeKey, ErrPolicyValue, p.Mode)
+	}
+	if !p.SpendUnsettled.IsKnown() {
+		return fmt.Errorf("%s: %w: %q", spendKey, ErrPolicyValue, p.SpendUnsettled)
 	}
 	if p.GainBudget != nil && p.GainBudget.Sign() < 0 {
 		return fmt.Errorf("%s: %w: %s", gainBudgetKey, ErrPolicyValue, *p.GainBudget)

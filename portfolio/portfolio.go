@@ -18,10 +18,11 @@ type (
 // registered plans. Accounts come in order of id.
 type Household struct {
 	ID         HouseholdID `json:"id"`
-	Region     string      `json:"region"`      // name of the rule file: CA, US
-	RoutingKey string      `json:"routing_key"` // fixed when the first account opens; decides the partition
-	Owners     []Owner     `json:"owners"`      // by id
-	Accounts   []Account   `json:"accounts"`    // by id
+	Region     string      `json:"region"`             // name of the rule file: CA, US
+	RoutingKey string      `json:"routing_key"`        // fixed when the first account opens; decides the partition
+	Owners     []Owner     `json:"owners"`             // by id
+	Accounts   []Account   `json:"accounts"`           // by id
+	Location   *Location   `json:"location,omitempty"` // nil: each account follows its own targets alone
 }
 
 // Owner is a taxpayer of the household. Members of one circle count together for the loss rules
@@ -68,6 +69,8 @@ type Policy struct {
 	GapMax       money.Dec  `json:"gap_max,omitzero"`       // certified gap above which a plan is an exception, basis points of value
 	GainMin      money.Dec  `json:"gain_min,omitzero"`      // least fall of the objective for which the account is traded, basis points of value
 	GapCashMin   money.Dec  `json:"gap_cash_min,omitzero"`  // gap in the account's currency below which it is none
+
+	SpendUnsettled Spend `json:"spend_unsettled,omitempty"` // which proceeds that have not settled may be spent; "": as the run has it
 }
 
 // Mode says what a plan may do. The zero value is the run's.

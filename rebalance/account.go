@@ -25,6 +25,7 @@ type account struct {
 	cash        money.Dec                 // what is there, after the plan's trades
 	reserved    money.Dec                 // of cash, for open orders to buy
 	pending     money.Dec                 // what open orders to sell will bring
+	unsettled   money.Dec                 // of cash, proceeds that may not be spent yet
 	wanted      money.Dec                 // cash that is wanted
 	traded      map[string]portfolio.Side // what the plan does in each property
 	spent       money.Dec                 // money of the plan's purchases
@@ -102,6 +103,7 @@ func (h *house) open(a *account) {
 		a.sleeves[o.sleeve].held = a.sleeves[o.sleeve].held.Add(v)
 	}
 	h.openOrders(a)
+	h.holdBack(a)
 	a.setTargets()
 	a.opened = slices.Clone(a.sleeves)
 	a.before = a.drift()
@@ -149,6 +151,18 @@ func (h *house) openOrders(a *account) {
 		a.pending = a.pending.Add(v)
 		s.held = s.held.Sub(v)
 	}
+}
+
+// holdBack notes how much of the cash at hand is proceeds that the account must let settle first. What it
+// needs is taken from them: no sale of today would settle sooner.
+func (h *house) holdBack(a *account) {
+	spend := cmp.Or(a.policy.SpendUnsettled, h.settings.SpendUnsettled)
+	for _, u := range h.in.Unsettled {
+		if u.Account == a.ID && !spend.Allows(a.Currency, u.Settle, h.in.Day) {
+			a.unsettled = a.unsettled.Add(u.Amount)
+		}
+	}
+	a.unsettled = money.Max(money.Zero, money.Min(a.unsettled, a.cash.Sub(a.need())))
 }
 
 // setTargets sets what is wanted of cash and of each sleeve, and its band: that of the policy, or

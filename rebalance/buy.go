@@ -93,11 +93,11 @@ func (h *house) adopt(a *account, o *hold) *hold {
 }
 
 // budget returns the money that purchases may spend: what is above floor, and of what is above the
-// need as much as leaves the buffer for price moves and the cost of trading.
+// need and has settled as much as leaves the buffer for price moves and the cost of trading.
 func (h *house) budget(a *account, floor money.Dec) money.Dec {
 	free := a.cash.Sub(a.reserved).Sub(floor)
 	spent := a.spent.Mul(h.settings.CashBuffer)
 	margin := money.One.Add(h.settings.CashBuffer).Add(h.settings.CostRate)
-	hard := a.cash.Sub(a.need()).Sub(spent).Div(margin)
+	hard := a.cash.Sub(a.need()).Sub(a.unsettled).Sub(spent).Div(margin)
 	return money.Max(money.Zero, money.Min(free, hard))
 }

@@ -26,6 +26,7 @@ type Certificate struct {
 	Tax           money.Dec       `json:"tax"`
 	Cost          money.Dec       `json:"cost"`
 	Cash          money.Dec       `json:"cash"`
+	Drag          money.Dec       `json:"drag,omitzero"`  // of targets of the household
 	TrackingError money.Dec       `json:"tracking_error"` // against the model, a year
 	Mode          portfolio.Mode  `json:"mode"`
 	Exception     string          `json:"exception,omitempty"` // why a person must look at the plan before it goes out
@@ -83,7 +84,7 @@ var basisPoints = money.FromInt(10_000)
 func (h *house) certify(f *fitted, p *optimum.Plan, all *optimum.HouseholdPlan) *Certificate {
 	c := &Certificate{
 		Objective: fraction(p.Objective), Bound: below(p.Bound), NoTrade: fraction(p.NoTrade), Risk: fraction(p.Parts.Risk),
-		Tax: fraction(p.Parts.Tax), Cost: fraction(p.Parts.Cost), Cash: fraction(p.Parts.Cash),
+		Tax: fraction(p.Parts.Tax), Cost: fraction(p.Parts.Cost), Cash: fraction(p.Parts.Cash), Drag: fraction(p.Parts.Drag),
 		TrackingError: fraction(p.TrackingError).Round(9), Mode: h.modeOf(f.account), Relaxed: f.relaxed, StandIns: f.standIns,
 	}
 	c.Bound = money.Min(c.Bound, c.Objective) // of a huge objective the last digits are noise

@@ -57,7 +57,7 @@ func (h *house) trades(a *account) []Trade {
 			sales = append(sales, o.symbol)
 		}
 	}
-	atHand := a.opening.Sub(a.need())
+	atHand := a.opening.Sub(a.need()).Sub(a.unsettled)
 	for _, o := range a.holds {
 		if o.bought.Sign() > 0 {
 			t := a.trade(o, portfolio.Buy, o.bought)

@@ -75,6 +75,9 @@ func (h *house) fit() ([]*fitted, error) {
 		h.fitCash(f)
 		h.fitLots(f)
 		f.fitBands()
+		if h.in.Household.Location != nil { // those of one name add up over the accounts: none waits for a plan that breaks it
+			m.Account.Groups, f.bands = f.bands, nil
+		}
 		h.fitRisk(f)
 		all = append(all, f)
 	}
@@ -82,9 +85,9 @@ func (h *house) fit() ([]*fitted, error) {
 }
 
 // membersInput is the household with all cash of an account as one amount: orders of the account are
-// paid from its own currency.
+// paid from its own currency, for the book posts every fill there.
 func (h *house) membersInput() members.Input {
-	in := members.Input{Day: h.in.Day, Rules: h.rules, Book: h.book, Market: h.market, Bars: h.bars, Risk: map[market.Currency]*members.Model{}}
+	in := members.Input{Day: h.in.Day, Rules: h.rules, Book: h.book, Market: h.market, Bars: h.bars, Open: h.in.Open, Risk: map[market.Currency]*members.Model{}}
 	in.Household = h.in.Household
 	in.Household.Accounts = nil
 	for _, a := range h.accounts {
@@ -97,6 +100,7 @@ func (h *house) membersInput() members.Input {
 	}
 	s := h.settings
 	in.Params = members.Params{Options: optimum.DefaultOptions(), HalfSpread: s.HalfSpread, Commission: s.CostRate, FXSpread: s.FXSpread, StaleDays: s.StaleDays, IsNetted: s.Netting}
+	in.Location = h.in.Household.Location
 	in.Params.Options.NodesMax = nodesMax
 	in.Params.Options.RiskAversion, in.Params.Options.IdleCash = s.RiskAversion.Float(), s.IdleCash.Float()
 	if s.GainBudget != nil {
@@ -119,24 +123,20 @@ func (f *fitted) place(symbol market.Symbol) (int, bool) {
 	return slices.BinarySearchFunc(f.member.Universe.Securities, string(symbol), func(s optimum.Security, id string) int { return cmp.Compare(s.ID, id) })
 }
 
-// fitRules bars what is frozen. Bars on losses are a matter of lots.
+// fitRules bars what the plan of an earlier attempt sold. Bars on losses are a matter of lots.
 func (h *house) fitRules(f *fitted) {
 	for i := range f.member.Account.Rules {
 		r := &f.member.Account.Rules[i]
 		r.LossBarred = false
-		o, ok := f.account.find(f.symbol(i))
-		if ok && o.frozen != "" {
-			r.NoBuy, r.NoSell = true, true
-		}
 		if !f.account.sheltered && h.unbought[h.property(f.symbol(i))] {
 			r.NoBuy = true
 		}
 	}
 }
 
-// fitCash sets what may be spent: not what open orders take or have yet to bring, not cash in other
-// currencies than the account's, and not what the account wants in cash. Where there is less than it
-// wants, what there is stays: only a withdrawal forces a sale.
+// fitCash sets what may be spent: not what open orders have yet to bring, not proceeds that must settle
+// first, not cash in other currencies than the account's, and not what the account wants in cash. Where
+// there is less than it wants, what there is stays: only a withdrawal forces a sale.
 func (h *house) fitCash(f *fitted) {
 	a, m := f.account, f.member.Account
 	foreign := a.opening
@@ -145,38 +145,21 @@ func (h *house) fitCash(f *fitted) {
 			foreign = foreign.Sub(c.Amount)
 		}
 	}
-	strange := h.openElsewhere(f)
-	m.Cash = a.projected().Add(strange)
-	kept := a.policy.WithdrawalCash.Add(foreign).Add(strange)
+	kept := a.policy.WithdrawalCash.Add(foreign)
 	spare := money.Max(money.Zero, m.Cash.Sub(kept))
-	locked := money.Min(a.pending, spare)
+	locked := money.Min(a.pending.Add(a.unsettled), spare)
 	m.Withdrawal = kept.Add(locked)
 	f.member.Options.CashFloor = money.Min(a.policy.CashTarget, spare.Sub(locked).Div(a.total).RoundDown(floorPlaces))
-}
-
-// openElsewhere returns what open orders buy of securities that the optimiser does not see: it stays
-// cash that may not be spent.
-func (h *house) openElsewhere(f *fitted) money.Dec {
-	var sum money.Dec
-	for _, order := range h.in.Open {
-		if order.Account != f.account.ID || order.Side != portfolio.Buy || order.Leaves.Sign() <= 0 {
-			continue
-		}
-		o, ok := f.account.find(order.Symbol)
-		if _, seen := f.place(order.Symbol); ok && !seen && o.frozen == OpenOrderLive {
-			sum = sum.Add(o.value(order.Leaves))
-		}
-	}
-	return sum
 }
 
 // floorPlaces are the decimals of a least weight of cash.
 const floorPlaces = 9
 
-// fitLots sets the lots that may be sold, cut to tradable shares, with the cost that makes a loss
-// worth what it is worth to the household.
+// fitLots sets the lots that may be sold, cut to tradable shares and to what open orders leave, with
+// the cost that makes a loss worth what it is worth to the household.
 func (h *house) fitLots(f *fitted) {
 	m := f.member.Account
+	left, bought := f.splitOpen()
 	m.Lots = m.Lots[:0]
 	f.member.Options.HarvestMin = 0 // the optimiser decides; a loss below its threshold is worth nothing
 	for _, o := range f.account.holds {
@@ -191,11 +174,28 @@ func (h *house) fitLots(f *fitted) {
 		for k := range o.lots {
 			h.addLot(f, i, lotRef{o, &o.lots[k]}, o.lots[k].left)
 		}
-		f.fitOpen(h.in.Open, o, i, first)
+		f.cutTo(first, left[i])
 		if f.account.policy.WholeShares {
 			f.cutToWhole(first)
 		}
 	}
+	for _, l := range bought {
+		m.Lots, f.lots = append(m.Lots, l), append(f.lots, lotRef{})
+	}
+}
+
+// splitOpen returns the shares of each security that are held and that no open order sells, and what
+// open orders buy.
+func (f *fitted) splitOpen() (left []money.Dec, bought []optimum.Lot) {
+	left = make([]money.Dec, len(f.member.Universe.Securities))
+	for _, l := range f.member.Account.Lots {
+		if l.IsOpen {
+			bought = append(bought, l)
+			continue
+		}
+		left[l.Security] = left[l.Security].Add(l.Shares)
+	}
+	return left, bought
 }
 
 // fitBands lets no band ask for a trade: one that the account is outside of bars going further. What
@@ -296,30 +296,19 @@ func (h *house) worthOf(a *account, o *hold, l *lot) money.Dec {
 	return h.worth[h.standingKeyOf(a, o)]
 }
 
-// fitOpen counts what open orders buy of a security as held, and what they sell as gone; it is frozen.
-func (f *fitted) fitOpen(open []portfolio.OpenOrder, o *hold, i, first int) {
+// cutTo takes shares off the last lots from first on, so that no more than these are left.
+func (f *fitted) cutTo(first int, most money.Dec) {
 	m := f.member.Account
-	for _, order := range open {
-		if order.Account != f.account.ID || order.Symbol != o.symbol || order.Leaves.Sign() <= 0 || o.frozen != OpenOrderLive {
-			continue
-		}
-		if order.Side == portfolio.Buy {
-			m.Lots = append(m.Lots, optimum.Lot{Security: int32(i), ID: order.ID, Shares: order.Leaves, Cost: o.value(order.Leaves)})
-			f.lots = append(f.lots, lotRef{})
-			continue
-		}
-		f.cut(first, order.Leaves)
+	var excess money.Dec
+	for _, l := range m.Lots[first:] {
+		excess = excess.Add(l.Shares)
 	}
-}
-
-// cut takes shares off the last lots from first on.
-func (f *fitted) cut(first int, shares money.Dec) {
-	m := f.member.Account
-	for k := len(m.Lots) - 1; k >= first && shares.Sign() > 0; k-- {
+	excess = excess.Sub(most)
+	for k := len(m.Lots) - 1; k >= first && excess.Sign() > 0; k-- {
 		l := &m.Lots[k]
-		part := money.Min(l.Shares, shares)
+		part := money.Min(l.Shares, excess)
 		l.Cost = l.Cost.Sub(l.Cost.MulDiv(part, l.Shares))
-		l.Shares, shares = l.Shares.Sub(part), shares.Sub(part)
+		l.Shares, excess = l.Shares.Sub(part), excess.Sub(part)
 		if l.Shares.IsZero() {
 			m.Lots, f.lots = slices.Delete(m.Lots, k, k+1), slices.Delete(f.lots, k, k+1)
 		}

@@ -57,13 +57,30 @@ func newHouse(in Input, m *market.Snapshot) *house {
 		mixes: map[string]*portfolio.Mix{}, quotes: map[market.Symbol]*quote{}, refused: map[string]bool{}, unbought: map[string]bool{},
 		standing: map[standingKey]region.Standing{}, unworthy: map[stakeKey]Reason{}, broken: map[portfolio.AccountID]string{},
 	}
-	for _, a := range in.Household.Accounts {
+	h.locate()
+	for _, a := range h.in.Household.Accounts {
 		h.accounts = append(h.accounts, newAccount(a))
 	}
 	h.in.Open = slices.Clone(in.Open)
 	slices.SortFunc(h.in.Open, func(a, b portfolio.OpenOrder) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(h.accounts, func(a, b *account) int { return cmp.Compare(a.ID, b.ID) })
 	return h
+}
+
+// locate leaves the household its targets only where the run lets them count, and gives every account the
+// model that they name.
+func (h *house) locate() {
+	home := &h.in.Household
+	if h.settings.Location == LocationOff {
+		home.Location = nil
+	}
+	if home.Location == nil || home.Location.Model == "" {
+		return
+	}
+	home.Accounts = slices.Clone(home.Accounts)
+	for i := range home.Accounts {
+		home.Accounts[i].Model = home.Location.Model
+	}
 }
 
 // quote returns what is known of a symbol, looked up once for each household.

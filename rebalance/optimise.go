@@ -52,11 +52,11 @@ func (h *house) optimise() (isSettled bool, err error) {
 }
 
 // leaveSmall takes the trades out of a plan that lowers the objective by less than is asked for, where
-// not trading breaks no rule. Its bound stays. Accounts that are taxed by the sum of their year are not
-// looked at one by one.
+// not trading breaks no rule. Its bound stays. Accounts that are planned as one, or taxed by the sum of
+// their year, are not looked at one by one.
 func (h *house) leaveSmall(f *fitted, p *optimum.Plan) {
 	fall := (p.NoTrade - p.Objective) * 1e4
-	if len(p.Trades) == 0 || !p.IsIdleAllowed || f.isNetted() || fall >= ownOr(f.account.policy.GainMin, h.settings.GainMin).Float() {
+	if len(p.Trades) == 0 || !p.IsIdleAllowed || f.isNetted() || p.With != "" || h.in.Household.Location != nil || fall >= ownOr(f.account.policy.GainMin, h.settings.GainMin).Float() {
 		return
 	}
 	f.isSmall = true
@@ -212,7 +212,7 @@ func (h *house) recheck(f *fitted) string {
 			return "SHORT"
 		}
 	}
-	if trades > 0 && (a.cash.Sign() < 0 || a.cash.Less(money.Min(a.need(), a.opening)) && f.stage != lessCash) {
+	if trades > 0 && (a.cash.Sign() < 0 || a.cash.Less(money.Min(a.need().Add(a.unsettled), a.opening)) && f.stage != lessCash) {
 		return "CASH"
 	}
 	return ""

@@ -34,9 +34,10 @@ func TestEachSettingChangesAPlan(t *testing.T) {
 		"band": "0.2", "min_trade": "3000", "cash_target": "0.05", "withdrawal_cash": "4000", "harvest_min": "0.25",
 		"harvest_cash_min": "5000", "whole_shares": "true", "no_harvest": "true", "restricted": "VTI",
 		"mode": "nothing", "gain_budget": "0", "risk_aversion": "5", "idle_cash": "0.5", "gap_max": "0.000001", "gap_cash_min": "0.01", "gain_min": "9000",
+		"spend_unsettled": "never",
 	}
 	ofOptimiser := []string{"mode", "gain_budget", "risk_aversion", "idle_cash", "gap_max", "gap_cash_min", "gain_min"}
-	elsewhere := []string{"drip", "monthly_deposit"} // the deposit and dividend paths read them
+	elsewhere := []string{"drip", "monthly_deposit", "spend_unsettled"} // the deposit and dividend paths read them; TestUnsettledProceeds
 	s, err := parseScenario(sensitive)
 	if err != nil {
 		t.Fatal(err)

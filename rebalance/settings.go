@@ -1,6 +1,7 @@
 package rebalance
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,25 +21,36 @@ const (
 	Rules   Planner = "rules"   // bands and thresholds; also where there is no risk model
 )
 
+// LocationUse says whether targets of a household count. The zero value is LocationGiven.
+type LocationUse string
+
+// The uses of a household's targets.
+const (
+	LocationGiven LocationUse = "given" // where the household has them
+	LocationOff   LocationUse = "off"   // each account follows its own
+)
+
 // Settings are the parameters of a run. Zero values mean those of DefaultSettings. An account's policy
 // that names a parameter of the same name overrides it.
 type Settings struct {
-	StaleDays    int            `json:"stale_days,omitempty"`   // calendar days after which a close is too old to trade on
-	CashBuffer   money.Dec      `json:"cash_buffer,omitzero"`   // rules: share of the money of purchases that stays unspent, for price moves
-	CostRate     money.Dec      `json:"cost_rate,omitzero"`     // commission, share of each trade's value
-	HalfSpread   money.Dec      `json:"half_spread,omitzero"`   // half the spread, share of a trade's value
-	FXSpread     money.Dec      `json:"fx_spread,omitzero"`     // cost of a trade in another currency than the account's, share of its value
-	Planner      Planner        `json:"planner,omitempty"`      // optimum or rules
-	Mode         portfolio.Mode `json:"mode,omitempty"`         // what a plan may do
-	RiskAversion money.Dec      `json:"risk_aversion,omitzero"` // objective for a variance of 1 a year against the model
-	IdleCash     money.Dec      `json:"idle_cash,omitzero"`     // objective for all in cash, a year
-	GapMax       money.Dec      `json:"gap_max,omitzero"`       // certified gap above which a plan is an exception, basis points of value
-	GapCashMin   money.Dec      `json:"gap_cash_min,omitzero"`  // gap in account currency below which it is none
-	GainMin      money.Dec      `json:"gain_min,omitzero"`      // least fall of the objective for which an account is traded, basis points of value
-	GainBudget   *money.Dec     `json:"gain_budget,omitempty"`  // most that each owner may realise in net gains this year, home currency; nil: no limit
-	Netting      bool           `json:"netting,omitempty"`      // gains net over the year as the tax does, where an owner has one taxable account
-	RiskYears    int            `json:"risk_years,omitempty"`   // of closes that the risk model rests on
-	RiskFactors  int            `json:"risk_factors,omitempty"` // of the risk model
+	StaleDays      int             `json:"stale_days,omitempty"`      // calendar days after which a close is too old to trade on
+	CashBuffer     money.Dec       `json:"cash_buffer,omitzero"`      // rules: share of the money of purchases that stays unspent, for price moves
+	CostRate       money.Dec       `json:"cost_rate,omitzero"`        // commission, share of each trade's value
+	HalfSpread     money.Dec       `json:"half_spread,omitzero"`      // half the spread, share of a trade's value
+	FXSpread       money.Dec       `json:"fx_spread,omitzero"`        // cost of a trade in another currency than the account's, share of its value
+	Planner        Planner         `json:"planner,omitempty"`         // optimum or rules
+	Mode           portfolio.Mode  `json:"mode,omitempty"`            // what a plan may do
+	RiskAversion   money.Dec       `json:"risk_aversion,omitzero"`    // objective for a variance of 1 a year against the model
+	IdleCash       money.Dec       `json:"idle_cash,omitzero"`        // objective for all in cash, a year
+	GapMax         money.Dec       `json:"gap_max,omitzero"`          // certified gap above which a plan is an exception, basis points of value
+	GapCashMin     money.Dec       `json:"gap_cash_min,omitzero"`     // gap in account currency below which it is none
+	GainMin        money.Dec       `json:"gain_min,omitzero"`         // least fall of the objective for which an account is traded, basis points of value
+	GainBudget     *money.Dec      `json:"gain_budget,omitempty"`     // most that each owner may realise in net gains this year, home currency; nil: no limit
+	Netting        bool            `json:"netting,omitempty"`         // gains net over the year as the tax does, where an owner has one taxable account
+	SpendUnsettled portfolio.Spend `json:"spend_unsettled,omitempty"` // which proceeds that have not settled may be spent
+	Location       LocationUse     `json:"location,omitempty"`        // whether targets of a household count
+	RiskYears      int             `json:"risk_years,omitempty"`      // of closes that the risk model rests on
+	RiskFactors    int             `json:"risk_factors,omitempty"`    // of the risk model
 }
 
 // DefaultSettings are used where Settings say nothing: ten calendar days are five sessions with
@@ -47,7 +59,7 @@ type Settings struct {
 // broker changes money at a fifth of a percent.
 var DefaultSettings = Settings{
 	StaleDays: 10, CashBuffer: money.MustParse("0.005"), HalfSpread: money.MustParse("0.0003"), FXSpread: money.MustParse("0.002"),
-	Planner: Optimum, Mode: portfolio.ModeFull, RiskAversion: money.FromInt(50), IdleCash: money.MustParse("0.01"),
+	Planner: Optimum, Mode: portfolio.ModeFull, SpendUnsettled: portfolio.SpendInTime, Location: LocationGiven, RiskAversion: money.FromInt(50), IdleCash: money.MustParse("0.01"),
 	GapMax: money.One, GapCashMin: money.FromInt(10), GainMin: money.FromUnits(5, 1), RiskYears: 3, RiskFactors: 5,
 }
 
@@ -85,7 +97,7 @@ func (s *Settings) integers() []settingInt {
 // SettingKeys returns the names of a run's parameters, sorted: those of its JSON.
 func SettingKeys() []string {
 	var s Settings
-	keys := []string{"planner", "mode", "gain_budget", "netting"}
+	keys := []string{"planner", "mode", "gain_budget", "netting", "spend_unsettled", "location"}
 	for _, d := range s.decimals() {
 		keys = append(keys, d.key)
 	}
@@ -123,16 +135,25 @@ func (s *Settings) Set(key, value string) error {
 		}
 		s.Netting = v
 		return nil
-	case "mode", "gain_budget":
+	case "location":
+		if l := LocationUse(value); l != LocationGiven && l != LocationOff {
+			return fmt.Errorf("location: %w: %q is neither given nor off", ErrSetting, value)
+		}
+		s.Location = LocationUse(value)
+		return nil
+	case "mode", "gain_budget", "spend_unsettled":
 		var p portfolio.Policy
 		if err := p.Set(key, value); err != nil {
 			return fmt.Errorf("%w: %w", ErrSetting, err)
 		}
-		if key == "mode" {
+		switch key {
+		case "mode":
 			s.Mode = p.Mode
-			return nil
+		case "gain_budget":
+			s.GainBudget = p.GainBudget
+		default:
+			s.SpendUnsettled = p.SpendUnsettled
 		}
-		s.GainBudget = p.GainBudget
 		return nil
 	}
 	return fmt.Errorf("%q: %w; known are %s", key, ErrSetting, strings.Join(SettingKeys(), ", "))
@@ -174,11 +195,8 @@ func (s Settings) WithDefaults() Settings {
 			*f.field = *d.integers()[i].field
 		}
 	}
-	if s.Planner == "" {
-		s.Planner = d.Planner
-	}
-	if s.Mode == "" {
-		s.Mode = d.Mode
-	}
+	s.Planner = cmp.Or(s.Planner, d.Planner)
+	s.Mode = cmp.Or(s.Mode, d.Mode)
+	s.SpendUnsettled, s.Location = cmp.Or(s.SpendUnsettled, d.SpendUnsettled), cmp.Or(s.Location, d.Location)
 	return s
 }

@@ -24,6 +24,8 @@ func TestSettingsSet(t *testing.T) {
 		{"gain_budget", "0", rebalance.Settings{GainBudget: &zero}},
 		{"gain_budget", "none", rebalance.Settings{}},
 		{"netting", "true", rebalance.Settings{Netting: true}},
+		{"spend_unsettled", "never", rebalance.Settings{SpendUnsettled: portfolio.SpendNever}},
+		{"location", "off", rebalance.Settings{Location: rebalance.LocationOff}},
 		{"cost_rate", "0", rebalance.Settings{}},
 		{"half_spread", "0.999999999999", rebalance.Settings{HalfSpread: money.MustParse("0.999999999999")}},
 		{"gap_max", "2.5", rebalance.Settings{GapMax: money.MustParse("2.5")}},
@@ -39,7 +41,7 @@ func TestSettingsSet(t *testing.T) {
 
 func TestSettingsSetRefuses(t *testing.T) {
 	for _, c := range [][2]string{
-		{"planner", "luck"}, {"mode", "Full"}, {"gain_budget", "-1"}, {"netting", "yes"}, {"half_spread", "1"}, {"half_spread", "0"},
+		{"planner", "luck"}, {"spend_unsettled", "later"}, {"location", "on"}, {"mode", "Full"}, {"gain_budget", "-1"}, {"netting", "yes"}, {"half_spread", "1"}, {"half_spread", "0"},
 		{"fx_spread", "-0.1"}, {"gap_max", "0"}, {"risk_aversion", "x"}, {"stale_days", "367"}, {"stale_days", "0"}, {"risk_factors", "65"},
 		{"risk_years", "31"}, {"band", "0.02"}, {"", "1"},
 	} {

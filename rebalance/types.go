@@ -20,7 +20,8 @@ type Input struct {
 	Events      []region.Event        `json:"events,omitempty"` // facts since the checkpoint
 	Locks       []tlh.Lock            `json:"locks,omitempty"`
 	Open        []portfolio.OpenOrder `json:"open,omitempty"`
-	Brought     []region.Brought      `json:"brought,omitempty"` // losses carried in from before the tax book
+	Unsettled   []portfolio.Unsettled `json:"unsettled,omitempty"` // proceeds, part of the cash of their accounts
+	Brought     []region.Brought      `json:"brought,omitempty"`   // losses carried in from before the tax book
 	Settings    Settings              `json:"settings,omitzero"`
 	RiskHash    string                `json:"risk,omitempty"` // names Risk, where it is stored once for many plans
 	Risk        *Risk                 `json:"-"`              // nil: no model; then the rules plan

@@ -362,7 +362,7 @@ func (p *householdPlanner) input(record pipeline.HouseholdRecord) (in members.In
 	if record.AsOf >= p.day {
 		return in, &market.LineError{Code: market.CodeBadDate, Message: fmt.Sprintf("household %s: as_of %s is not before the trade date %s", record.ID, record.AsOf, p.day)}
 	}
-	in = members.Input{Day: p.day, Household: opening.Household, Market: p.today, Params: p.params, Risk: p.risk}
+	in = members.Input{Day: p.day, Household: opening.Household, Market: p.today, Params: p.params, Risk: p.risk, Location: opening.Household.Location}
 	if in.Rules, err = region.Load(record.Region); err != nil {
 		return in, err
 	}

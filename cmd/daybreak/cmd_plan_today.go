@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"daybreak/market"
-	"daybreak/money"
 	"daybreak/pipeline"
 	"daybreak/portfolio"
 	"daybreak/rebalance/optimum/members"
@@ -19,43 +18,13 @@ import (
 type todayRecord struct {
 	Locks          []tlh.Lock            `json:"locks"`
 	OpenOrders     []portfolio.OpenOrder `json:"open_orders"`
-	Unsettled      []unsettledRecord     `json:"unsettled"`
-	SpendUnsettled spendUnsettled        `json:"spend_unsettled"`
-	Location       *locationRecord       `json:"location"`
-}
-
-// unsettledRecord is proceeds that are not in cash yet, in the account's currency.
-type unsettledRecord struct {
-	Account portfolio.AccountID `json:"account"`
-	Amount  money.Dec           `json:"amount"`
-	Settle  market.Day          `json:"settle"`
-}
-
-// spendUnsettled says which unsettled proceeds may be spent.
-type spendUnsettled string
-
-// The ways to spend them.
-const (
-	spendInTime spendUnsettled = "in_time" // those that settle no later than a purchase of today
-	spendNever  spendUnsettled = "never"
-	spendAlways spendUnsettled = "always"
-)
-
-// locationRecord asks for targets at the level of the household.
-type locationRecord struct {
-	Model string       `json:"model"`
-	Drags []dragRecord `json:"drags"`
-}
-
-type dragRecord struct {
-	AssetClass  string    `json:"asset_class"`
-	AccountType string    `json:"account_type"`
-	Cost        money.Dec `json:"cost"`
+	Unsettled      []portfolio.Unsettled `json:"unsettled"` // that cash does not have yet
+	SpendUnsettled portfolio.Spend       `json:"spend_unsettled"`
+	Location       *portfolio.Location   `json:"location"` // in place of the household's own
 }
 
 // parseToday reads what a record says of the day.
 func parseToday(record pipeline.HouseholdRecord) (t todayRecord, err error) {
-	t.SpendUnsettled = spendInTime
 	if len(record.Today) == 0 {
 		return t, nil
 	}
@@ -77,9 +46,7 @@ func (t todayRecord) validate(record pipeline.HouseholdRecord) error {
 	isKnown := func(id portfolio.AccountID) bool {
 		return slices.ContainsFunc(record.Accounts, func(a pipeline.AccountRecord) bool { return a.ID == id })
 	}
-	switch t.SpendUnsettled {
-	case spendInTime, spendNever, spendAlways:
-	default:
+	if !t.SpendUnsettled.IsKnown() {
 		return badToday(record, "spend_unsettled is %q", t.SpendUnsettled)
 	}
 	for _, l := range t.Locks {
@@ -98,10 +65,8 @@ func (t todayRecord) validate(record pipeline.HouseholdRecord) error {
 		}
 	}
 	if t.Location != nil {
-		for _, d := range t.Location.Drags {
-			if d.Cost.Sign() < 0 || money.One.Less(d.Cost) {
-				return badToday(record, "drag of %s in %s is %s", d.AssetClass, d.AccountType, d.Cost)
-			}
+		if err := t.Location.Validate(); err != nil {
+			return badToday(record, "%v", err)
 		}
 	}
 	return nil
@@ -123,17 +88,16 @@ func (t todayRecord) enter(in *members.Input, isLocated bool) {
 			}
 		}
 	}
-	if t.Location == nil || !isLocated {
-		return
-	}
-	in.Location = &members.Location{Model: t.Location.Model}
-	for _, d := range t.Location.Drags {
-		in.Location.Drags = append(in.Location.Drags, members.Drag(d))
+	switch {
+	case !isLocated:
+		in.Location = nil
+	case t.Location != nil:
+		in.Location = t.Location
 	}
 }
 
 // settle adds unsettled proceeds to an account's cash. What may not be spent today must remain in it.
-func (t todayRecord) settle(a *portfolio.Account, u unsettledRecord, day market.Day) {
+func (t todayRecord) settle(a *portfolio.Account, u portfolio.Unsettled, day market.Day) {
 	a.Cash = slices.Clone(a.Cash)
 	at := slices.IndexFunc(a.Cash, func(c portfolio.Cash) bool { return c.Currency == a.Currency })
 	if at < 0 {
@@ -141,18 +105,7 @@ func (t todayRecord) settle(a *portfolio.Account, u unsettledRecord, day market.
 		a.Cash = append(a.Cash, portfolio.Cash{Currency: a.Currency})
 	}
 	a.Cash[at].Amount = a.Cash[at].Amount.Add(u.Amount)
-	if t.SpendUnsettled == spendNever || t.SpendUnsettled == spendInTime && !settlesInTime(a.Currency, u.Settle, day) {
+	if !cmp.Or(a.Policy.SpendUnsettled, t.SpendUnsettled).Allows(a.Currency, u.Settle, day) {
 		a.Policy.WithdrawalCash = a.Policy.WithdrawalCash.Add(u.Amount)
 	}
-}
-
-// settlesInTime reports whether money that settles on a day can pay for a purchase made today on the
-// exchange of its currency.
-func settlesInTime(c market.Currency, settle, today market.Day) bool {
-	exchange := market.XNYS
-	if c == market.CAD {
-		exchange = market.XTSE
-	}
-	calendar, err := market.Calendar(exchange)
-	return err == nil && settle <= calendar.SettleDay(today)
 }

@@ -101,7 +101,7 @@ const kindOpening = "opening"
 
 func (r *openingRows) add(p *pipeline.Opening) error {
 	h := &p.Household
-	r.households = append(r.households, []any{h.ID, h.Region, h.RoutingKey, int64(0), p.Opened, p.SourceHash})
+	r.households = append(r.households, []any{h.ID, h.Region, h.RoutingKey, int64(0), p.Opened, p.SourceHash, h.Location})
 	for _, o := range h.Owners {
 		r.owners = append(r.owners, []any{h.ID, o.ID, o.From, o.To})
 	}
@@ -156,7 +156,7 @@ func (r *openingRows) copy(ctx context.Context, tx pgx.Tx) error {
 		columns []string
 		rows    [][]any
 	}{
-		{"household", []string{"id", "region", "routing_key", "book_version", "opened", "source_hash"}, r.households},
+		{"household", []string{"id", "region", "routing_key", "book_version", "opened", "source_hash", "location"}, r.households},
 		{"household_owner", []string{"household", "id", "since", "until"}, r.owners},
 		{"carried_loss", []string{"household", "owner", "of_year", "end_of", "st", "lt"}, r.carried},
 		{"account", []string{"id", "household", "owner", "type", "currency", "model", "policy", "opened"}, r.accounts},

@@ -66,8 +66,8 @@ type loadStep = func(context.Context, pgx.Tx) error
 // steps are all that a plan depends on, each after what it needs.
 func (l *loader) steps() []loadStep {
 	return []loadStep{
-		l.loadHouseholds, l.loadOwners, l.loadCarried, l.loadAccounts, l.loadCash, l.loadPositions, l.loadCheckpoints,
-		l.loadEvents, l.rebuildStale, l.loadLocks, l.loadOpenOrders, l.loadExceptions,
+		l.loadHouseholds, l.loadOwners, l.loadCarried, l.loadAccounts, l.loadCash, l.loadUnsettled, l.loadPositions,
+		l.loadCheckpoints, l.loadEvents, l.rebuildStale, l.loadLocks, l.loadOpenOrders, l.loadExceptions,
 	}
 }
 
@@ -126,9 +126,15 @@ func (l *loader) park(i int, code, detail string) {
 func (l *loader) loadHouseholds(ctx context.Context, tx pgx.Tx) error {
 	var h portfolio.Household
 	var version int64
-	return l.forEach(ctx, tx, scan{"HouseholdsOf", nil, []any{&h.Region, &h.RoutingKey, &version}}, func(i int) {
+	var location []byte
+	return l.forEach(ctx, tx, scan{"HouseholdsOf", nil, []any{&h.Region, &h.RoutingKey, &version, &location}}, func(i int) {
 		in := &l.households[i].Input
 		in.Household = portfolio.Household{ID: l.ids[i], Region: h.Region, RoutingKey: h.RoutingKey}
+		if location != nil {
+			if err := json.Unmarshal(location, &in.Household.Location); err != nil {
+				l.park(i, pipeline.ReasonBadInput, fmt.Sprintf("targets of the household: %v", err))
+			}
+		}
 		in.BookVersion = version
 		l.known[i] = true
 	})
@@ -173,6 +179,15 @@ func (l *loader) loadCash(ctx context.Context, tx pgx.Tx) error {
 		if a := l.account(i, id); a != nil {
 			a.Cash = append(a.Cash, c)
 		}
+	})
+}
+
+// loadUnsettled fills the proceeds in cash that settle after the run's day.
+func (l *loader) loadUnsettled(ctx context.Context, tx pgx.Tx) error {
+	var u portfolio.Unsettled
+	return l.forEach(ctx, tx, scan{"UnsettledOf", []any{l.run.Session}, []any{&u.Account, &u.Settle, &u.Amount}}, func(i int) {
+		in := &l.households[i].Input
+		in.Unsettled = append(in.Unsettled, u)
 	})
 }
 

@@ -48,6 +48,7 @@ type Lot struct {
 	IsShort     bool      // a gain would be short term
 	LossBarred  bool      // its loss would be denied, so it is not sold at a loss
 	IsSheltered bool      // as Account.IsSheltered, of this lot alone
+	IsOpen      bool      // an order has yet to bring it; whoever makes the problem leaves its security alone
 }
 
 // Bar says until when, and because of what, something is barred.

@@ -7,7 +7,7 @@ WHERE r.run = $1
 ORDER BY r.household;
 
 -- name: HouseholdsOf
-SELECT id, region, routing_key, book_version FROM household WHERE id = ANY ($1) ORDER BY id;
+SELECT id, region, routing_key, book_version, location FROM household WHERE id = ANY ($1) ORDER BY id;
 
 -- name: OwnersOf
 SELECT household, id, since, until FROM household_owner WHERE household = ANY ($1) ORDER BY household, id;
@@ -29,6 +29,22 @@ SELECT household, account, symbol, shares
 FROM position
 WHERE household = ANY ($1) AND shares <> 0
 ORDER BY account, symbol;
+
+-- name: UnsettledOf
+-- Proceeds of sales that settle after a day, as they were posted to cash: in the account's currency, the
+-- costs off.
+SELECT e.household, e.account, e.settle_date,
+       sum(round(CASE WHEN e.currency = a.currency THEN p.net ELSE p.net * e.fx END, 2)) AS amount
+FROM execution e
+JOIN account a ON a.id = e.account
+CROSS JOIN LATERAL (SELECT round(e.quantity * e.price, 2) - e.commission - e.fees AS net) p
+WHERE e.household = ANY ($1)
+  AND e.settle_date > $2
+  AND e.side = 'sell'
+  AND e.effective
+GROUP BY e.household, e.account, e.settle_date
+HAVING sum(p.net) > 0
+ORDER BY e.household, e.account, e.settle_date;
 
 -- name: CheckpointsOf
 SELECT DISTINCT ON (household) household, version, body

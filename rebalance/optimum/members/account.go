@@ -122,6 +122,11 @@ func (d *draft) takePositions() *optimum.Fault {
 	for _, s := range d.mix.Sleeves {
 		d.symbols = append(d.symbols, s.Members...)
 	}
+	for _, o := range d.in.Open {
+		if o.Account == d.account.ID {
+			d.symbols = append(d.symbols, o.Symbol)
+		}
+	}
 	slices.Sort(d.symbols)
 	d.symbols = slices.Compact(d.symbols)
 	return nil
@@ -296,7 +301,7 @@ func (d *draft) setDrag() {
 	}
 	d.out.Drag = make([]money.Dec, len(d.symbols))
 	for i := range d.symbols {
-		d.out.Drag[i] = d.in.Location.dragOf(d.quotes[i].sec.AssetClass, d.account.Type)
+		d.out.Drag[i] = d.in.Location.DragOf(d.quotes[i].sec.AssetClass, d.account.Type)
 	}
 }
 

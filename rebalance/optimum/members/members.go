@@ -26,32 +26,7 @@ type Input struct {
 	Locks     []tlh.Lock            // of the household
 	Open      []portfolio.OpenOrder // that may still buy
 	Bars      *tlh.Bars             // of the household; nil: made from the tax book, Locks and Open
-	Location  *Location             // nil: each account follows its own targets alone
-}
-
-// Location asks for targets at the level of the household: the accounts' risk counts once for all of
-// them, and what a class pays out is taxed where it is held.
-type Location struct {
-	Model string // that every account follows; "" for its own
-	Drags []Drag // the first that fits counts; none: no tax on what is paid out
-}
-
-// Drag is the yearly tax on what holdings of a class pay out, in accounts of a type, as a share of
-// their value.
-type Drag struct {
-	AssetClass  string
-	AccountType string
-	Cost        money.Dec
-}
-
-// dragOf returns the drag of a class in an account.
-func (l *Location) dragOf(class, accountType string) money.Dec {
-	for _, d := range l.Drags {
-		if d.AssetClass == class && d.AccountType == accountType {
-			return d.Cost
-		}
-	}
-	return money.Zero
+	Location  *portfolio.Location   // nil: each account follows its own targets alone
 }
 
 // Params are the parameters that neither the household nor its region has.

@@ -26,7 +26,7 @@ func (d *draft) takeOpen() {
 		switch o.Side {
 		case portfolio.Buy:
 			d.out.Cash = d.out.Cash.Sub(value).Sub(value.Mul(cost))
-			d.added = append(d.added, optimum.Lot{Security: int32(i), ID: o.ID, Shares: o.Leaves, Cost: value})
+			d.added = append(d.added, optimum.Lot{Security: int32(i), ID: o.ID, Shares: o.Leaves, Cost: value, IsOpen: true})
 		case portfolio.Sell:
 			sold := money.Min(o.Leaves, d.shares[o.Symbol])
 			value = sold.Mul(d.quotes[i].price)

@@ -52,7 +52,7 @@ func TestOfCountsOpenOrders(t *testing.T) {
 // is held.
 func TestOfLocates(t *testing.T) {
 	in := couple(t, func(in *members.Input, _ *[]region.Event) {
-		in.Location = &members.Location{Drags: []members.Drag{{AssetClass: "A", AccountType: "taxable", Cost: money.MustParse("0.02")}}}
+		in.Location = &portfolio.Location{Drags: []portfolio.Drag{{AssetClass: "A", AccountType: "taxable", Cost: money.MustParse("0.02")}}}
 	})
 	m := taxable(t, in)
 	if !m.IsLocated || m.Owner != "P" || len(m.Account.Drag) != 2 || m.Account.Drag[0].String() != "0.02" || !m.Account.Drag[1].IsZero() {
