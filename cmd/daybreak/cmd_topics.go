@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"daybreak/internal/kafka"
+	"daybreak/pipeline"
 )
 
 func newTopicsCmd(a *app) *cobra.Command {
@@ -20,7 +21,7 @@ func newTopicsCmd(a *app) *cobra.Command {
 		Long: "The topics of an installation are in deploy/kafka/topics.yaml and in the binary. Services create the ones\n" +
 			"that are missing, and refuse to start where one differs.",
 	}
-	c.AddCommand(newTopicsPlanCmd(a), newTopicsApplyCmd(a))
+	c.AddCommand(newTopicsPlanCmd(a), newTopicsApplyCmd(a), newTopicsMigrateCmd(a))
 	return c
 }
 
@@ -76,6 +77,39 @@ func newTopicsApplyCmd(a *app) *cobra.Command {
 	}
 	addTopicsFile(c, &name)
 	c.Flags().BoolVar(&allowDelete, "allow-delete", false, "delete topics daybreak.* that the file lacks, with all that is in them")
+	return c
+}
+
+func newTopicsMigrateCmd(a *app) *cobra.Command {
+	var partitions int32
+	c := &cobra.Command{
+		Use:   "migrate --partitions N",
+		Short: "Cut the stream over to topics with another number of partitions, while it runs",
+		Long: "Makes the next generation of daybreak.fills and daybreak.events (daybreak.fills.v2 …), has producers write to\n" +
+			"it, waits until the roles fills have read the old topics to their ends, and then has them read the new ones:\n" +
+			"what a household's records say is applied in order across the cut. The old topics stay, and are read on. It\n" +
+			"may be interrupted and run again, and does nothing where the stream has that number of partitions.",
+		Example: "  daybreak topics migrate --partitions 192 --database-url postgres://… --brokers kafka-1:9092",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if partitions < kafka.StreamPartitionsMin || partitions > kafka.PartitionsMax {
+				return usageError("--partitions: want %d to %d", kafka.StreamPartitionsMin, kafka.PartitionsMax)
+			}
+			return a.withServices(c.Context(), func(s *services) error {
+				g, err := s.migrateTopics(c.Context(), partitions, func(line string) { fmt.Fprintln(a.errOut, line) })
+				if err != nil {
+					return err
+				}
+				g.Partitions = partitions
+				return emitOne(a, g, func(w io.Writer, g pipeline.Generation) error {
+					_, err := fmt.Fprintln(w, generationText(g))
+					return err
+				})
+			})
+		},
+	}
+	c.Flags().Int32Var(&partitions, "partitions", 0, "partitions of each topic from now on")
+	_ = c.MarkFlagRequired("partitions")
 	return c
 }
 

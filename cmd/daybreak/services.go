@@ -94,6 +94,7 @@ func (a *app) openServices(ctx context.Context, where *installation) (*services,
 		s.db.Close()
 		return nil, err
 	}
+	s.producer.Route = s.db.TopicRoute
 	return s, nil
 }
 
@@ -181,22 +182,20 @@ const fillsLanes = 2
 // by any process.
 func (s *services) fills(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for lane := range fillsLanes {
-		group.Go(func() error { return s.fillsLane(ctx, lane) })
-	}
+	group.Go(func() error { return s.generations(ctx) })
 	group.Go(func() error { return s.fanout().Run(ctx) })
 	return group.Wait()
 }
 
-// fillsLane is one member of the group: it owns the same partitions of both topics.
-func (s *services) fillsLane(ctx context.Context, lane int) error {
+// fillsLane is one member of the group of a generation: it owns the same partitions of both topics.
+func (s *services) fillsLane(ctx context.Context, g pipeline.Generation, lane int) error {
 	owns := kafka.NewOwnership()
-	executions := s.consumer(pipeline.TopicFills, groupFills, fillsBatchMax, pipeline.NewFills(s.db, s.codec, s.app.now, s.app.log))
+	executions := s.generationConsumer(g, pipeline.TopicFills, groupFills, fillsBatchMax, pipeline.NewFills(s.db, s.codec, s.app.now, s.app.log))
 	executions.Tell = owns
 	if lane > 0 && s.instance != "" {
 		executions.Instance = fmt.Sprintf("%s.%d", s.instance, lane)
 	}
-	events := s.consumer(pipeline.TopicEvents, groupEvents, eventsBatchMax, pipeline.NewEvents(s.db, s.events, s.app.now, s.app.log))
+	events := s.generationConsumer(g, pipeline.TopicEvents, groupEvents, eventsBatchMax, pipeline.NewEvents(s.db, s.events, s.app.now, s.app.log))
 	events.Follow = owns
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return executions.Run(ctx) })

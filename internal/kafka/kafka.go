@@ -25,6 +25,10 @@ const rebalanceTimeout = 20 * time.Second
 type Producer struct {
 	client *kgo.Client
 	admin  *kadm.Client
+
+	// Route names the topic that records of a topic go to, and its number of partitions; nil, or another
+	// name than the topic's own for none, leaves them as they are. It is set before the first use.
+	Route func(ctx context.Context, topic string) (name string, partitions int32, err error)
 }
 
 // NewProducer returns a producer for brokers (host:port). The caller closes it.
@@ -46,14 +50,51 @@ func (p *Producer) Close() { p.client.Close() }
 
 // Publish implements pipeline.Publisher.
 func (p *Producer) Publish(ctx context.Context, records []pipeline.Record) error {
+	routes := map[string]route{}
 	out := make([]*kgo.Record, len(records))
 	for i, r := range records {
-		out[i] = toKafka(r)
+		to, err := p.route(ctx, routes, r.Topic)
+		if err != nil {
+			return fmt.Errorf("publish %d records: %w", len(records), err)
+		}
+		out[i] = toKafka(to.of(r))
 	}
 	if err := p.client.ProduceSync(ctx, out...).FirstErr(); err != nil {
 		return fmt.Errorf("publish %d records: %w", len(records), err)
 	}
 	return nil
+}
+
+// route is where the records of a topic go.
+type route struct {
+	name       string
+	partitions int32
+}
+
+func (p *Producer) route(ctx context.Context, known map[string]route, topic string) (route, error) {
+	to, ok := known[topic]
+	if ok || p.Route == nil {
+		return to, nil
+	}
+	var err error
+	to.name, to.partitions, err = p.Route(ctx, topic)
+	known[topic] = to
+	return to, err
+}
+
+// of returns a record on its way: its partition comes from the routing key anew.
+func (to route) of(r pipeline.Record) pipeline.Record {
+	if to.name == "" || to.name == r.Topic {
+		return r
+	}
+	key := r.Key
+	for _, h := range r.Headers {
+		if h.Key == pipeline.HeaderRoutingKey {
+			key = h.Value
+		}
+	}
+	r.Topic, r.Partition = to.name, pipeline.Partition(string(key), to.partitions)
+	return r
 }
 
 func toKafka(r pipeline.Record) *kgo.Record {

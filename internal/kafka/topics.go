@@ -34,8 +34,12 @@ type Topic struct {
 	Config      map[string]string `yaml:"config"`
 }
 
-// partitionsMax bounds a topic of the file: more than this cost every broker and every client.
-const partitionsMax = 200
+// Bounds of the partitions of a topic: more than these cost every broker and every client, and a stream
+// of fewer has no room to grow.
+const (
+	PartitionsMax       = 200
+	StreamPartitionsMin = 12
+)
 
 // topicPrefix is the beginning of every name that this installation owns.
 const topicPrefix = "daybreak."
@@ -66,8 +70,8 @@ func ParseTopics(text []byte) ([]Topic, error) {
 		if t.Name == "" || seen[t.Name] {
 			return nil, fmt.Errorf("topics: the name %q is empty or there twice", t.Name)
 		}
-		if t.Partitions < 1 || t.Partitions > partitionsMax {
-			return nil, fmt.Errorf("topics: %s has %d partitions, want 1 to %d", t.Name, t.Partitions, partitionsMax)
+		if t.Partitions < 1 || t.Partitions > PartitionsMax {
+			return nil, fmt.Errorf("topics: %s has %d partitions, want 1 to %d", t.Name, t.Partitions, PartitionsMax)
 		}
 		if slices.Contains(keptForGood, t.Name) && t.Config[settingRetention] != retentionForGood {
 			return nil, fmt.Errorf("topics: %s has %s %q, want %s: retention goes by the time of the record", t.Name, settingRetention, t.Config[settingRetention], retentionForGood)
@@ -374,12 +378,18 @@ func isMore(have, want string) bool {
 	return errHave == nil && errWant == nil && h > w
 }
 
+// isGeneration reports whether a topic is a later generation of one that is kept for good: it came by a
+// migration, and is never deleted.
+func isGeneration(name string) bool {
+	return slices.ContainsFunc(keptForGood, func(topic string) bool { return strings.HasPrefix(name, topic+".v") })
+}
+
 // strangers returns the topics with our prefix that the file lacks.
 func strangers(topics []Topic, found kadm.TopicDetails) []Drift {
 	var drifts []Drift
 	for _, name := range found.Names() {
 		named := slices.ContainsFunc(topics, func(t Topic) bool { return t.Name == name })
-		if strings.HasPrefix(name, topicPrefix) && !named {
+		if strings.HasPrefix(name, topicPrefix) && !named && !isGeneration(name) {
 			drifts = append(drifts, Drift{Topic: name, Setting: settingTopic, Have: fmt.Sprintf("%d partitions", len(found[name].Partitions)), Action: ActionDelete})
 		}
 	}

@@ -105,7 +105,19 @@ END;
 $$;
 -- +goose StatementEnd
 
+-- Generations of the topics of the stream, each with a number of partitions of its own. Producers write
+-- to the newest; one is read once the one before it was read to its end. The book counts on: partition
+-- p of a generation is base + p in stream_offset and wherever a place is told. No row: the first alone.
+CREATE TABLE stream_generation (
+    number     integer PRIMARY KEY CHECK (number > 0),
+    partitions integer NOT NULL CHECK (partitions > 0),
+    base       integer NOT NULL CHECK (base >= 0),
+    made       timestamptz NOT NULL DEFAULT now(),
+    opened     timestamptz
+);
+
 -- +goose Down
+DROP TABLE stream_generation;
 DROP TRIGGER household_begins ON household;
 DROP TRIGGER household_changes ON household;
 DROP FUNCTION empty_book_changes, restate_book, note_book_change;
