@@ -1,10 +1,12 @@
 package region_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"daybreak/market"
 	"daybreak/money"
 	"daybreak/region"
 )
@@ -57,5 +59,46 @@ func TestConserve(t *testing.T) {
 	}
 	if broken := b.Violations(); len(broken) != 0 {
 		t.Errorf("Violations() = %s, want none", strings.Join(broken, "; "))
+	}
+}
+
+// TestTransferOfMoreThanIsHeld: shares that a transfer lacked take their part, and its cost, of the next
+// purchase, whether the book is folded from the beginning or from a checkpoint between the two.
+func TestTransferOfMoreThanIsHeld(t *testing.T) {
+	for _, c := range []struct{ region, sheltered string }{{"CA", "rrsp"}, {"US", "ira"}, {"UK", "isa"}} {
+		rules := load(t, c.region)
+		for _, kind := range []string{"taxable", c.sheltered} {
+			cost := "300"
+			if kind == "isa" { // whose shares have no cost for tax
+				cost = "0"
+			}
+			event := func(k region.Kind, day string, shares, amount int64) region.Event {
+				d := market.MustDay(day)
+				return region.Event{ID: string(k) + day, Kind: k, Day: d, Settle: d, Owner: "me", Account: "me/1", AccountType: kind,
+					Symbol: "XYZ", Shares: money.RatInt(shares), Amount: money.FromInt(amount), Currency: rules.Home}
+			}
+			out := event(region.Transfer, "2024-02-01", 15, 0)
+			events := []region.Event{event(region.Buy, "2024-01-03", 10, 100), out, event(region.Buy, "2024-03-04", 20, 400)}
+			whole, err := region.Fold(rules, region.Scope{}, region.Checkpoint{}, events)
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts, err := cutHistory(rules, region.Scope{}, events, []market.Day{market.MustDay("2024-02-15")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, b := range map[string]*region.Book{"whole": whole, "from a checkpoint": parts} {
+				h := b.Holdings("me/1")
+				if len(h) != 1 || !h[0].Shares.Equal(money.RatInt(15)) || h[0].Cost.String() != cost {
+					t.Errorf("%s %s, %s: holdings = %+v, want 15 shares that cost %s", c.region, kind, name, h, cost)
+				}
+			}
+			if all := whole.Violations(); len(all) > 0 {
+				t.Errorf("%s %s: violations = %v, want none", c.region, kind, all)
+			}
+			if got, want := fmt.Sprint(whole.Issues()), fmt.Sprint([]region.Issue{{Event: out.ID, Code: region.Oversold}}); got != want {
+				t.Errorf("%s %s: issues = %s, want %s", c.region, kind, got, want)
+			}
+		}
 	}
 }

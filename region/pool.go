@@ -368,9 +368,13 @@ func (f *fold) takeIn(i int, v, moved int32, cost money.Dec, known bool) {
 	u.Unknown = u.Unknown || !known
 }
 
-// cover gives the first waiting sale of a unit its shares; the sale keeps its own day.
+// cover gives the first waiting sale of a unit its shares; the sale keeps its own day. What a transfer
+// lacked has no sale: the cost of its shares leaves the unit now.
 func (f *fold) cover(i int, u *unit, shares money.Rat, cost money.Dec) {
 	w := &u.short[0]
+	if w.sale < 0 && !u.Sheltered {
+		f.addFlow(i, cost, money.Zero)
+	}
 	if w.sale >= 0 {
 		s := &f.sales[w.sale]
 		proceeds := w.proceeds.Share(shares, w.shares)
@@ -468,10 +472,7 @@ func (f *fold) moveInKind(i int) {
 	case st.toUnit >= 0 && !f.units[st.unit].Sheltered: // a contribution, by whatever name
 		f.dispose(i)
 	default:
-		_, moved := f.give(st.unit, st.move)
-		if !f.units[st.unit].Sheltered {
-			f.addFlow(i, moved, money.Zero)
-		}
+		moved := f.giveInKind(i)
 		if e.Amount.IsZero() {
 			cost = moved
 		}
@@ -485,6 +486,22 @@ func (f *fold) moveInKind(i int) {
 			f.units[st.toUnit].Since = from
 		}
 	}
+}
+
+// giveInKind removes the shares of a transfer from their unit and returns their cost. Shares that are
+// not there wait for purchases, whose cost then leaves as well.
+func (f *fold) giveInKind(i int) money.Dec {
+	st := &f.steps[i]
+	shares, cost := f.give(st.unit, st.move)
+	u := &f.units[st.unit]
+	if !u.Sheltered {
+		f.addFlow(i, cost, money.Zero)
+	}
+	if missing := st.n.Sub(shares); !missing.IsZero() {
+		f.issues = append(f.issues, Issue{f.events[i].ID, Oversold})
+		u.short = append(u.short, shortSale{sale: -1, shares: missing})
+	}
+	return cost
 }
 
 // distribute applies a distribution that changes cost, or is a gain, without shares.
