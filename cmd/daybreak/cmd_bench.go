@@ -8,6 +8,6 @@ func newBenchCmd(a *app) *cobra.Command {
 		Use:   "bench",
 		Short: "Measure this build on this machine, one line of JSON a measurement",
 	}
-	c.AddCommand(newBenchPlanCmd(), newBenchTaxCmd(), newBenchEngineCmd(a), newBenchFillsCmd(a))
+	c.AddCommand(newBenchPlanCmd(), newBenchTaxCmd(), newBenchEngineCmd(a), newBenchFillsCmd(a), newBenchMorningCmd(a))
 	return c
 }

@@ -126,26 +126,35 @@ func (b *fillsBench) run(ctx context.Context, out io.Writer) (err error) {
 
 // start starts the servers and brings them to this build's schema and topics.
 func (b *fillsBench) start(ctx context.Context, dir string) (*installation, error) {
-	brokers := b.app.settings.Brokers
+	place, err := b.app.startBench(ctx, dir, b.pgSettings)
+	if err == nil {
+		b.server = place.servers
+	}
+	return place, err
+}
+
+// startBench starts servers for a measurement in dir, PostgreSQL with settings written name=value, and
+// brings them to this build's schema and topics. Brokers that the settings name are used as they are.
+func (a *app) startBench(ctx context.Context, dir string, pgSettings []string) (*installation, error) {
+	brokers := a.settings.Brokers
 	settings := map[string]string{}
-	for _, s := range b.pgSettings {
+	for _, s := range pgSettings {
 		name, value, ok := strings.Cut(s, "=")
 		if !ok {
 			return nil, usageError("--setting %q: want name=value", s)
 		}
 		settings[name] = value
 	}
-	servers, err := embedded.Start(ctx, embedded.Options{Dir: filepath.Join(dir, "data"), Cache: b.app.cache, NoBroker: len(brokers) > 0,
-		Settings: settings, Notes: b.app.errOut})
+	servers, err := embedded.Start(ctx, embedded.Options{Dir: filepath.Join(dir, "data"), Cache: a.cache, NoBroker: len(brokers) > 0,
+		Settings: settings, Notes: a.errOut})
 	if err != nil {
 		return nil, err
 	}
-	b.server = servers
 	place := &installation{DSN: servers.DSN(), Brokers: servers.Brokers(), Data: dir, servers: servers, close: servers.Stop}
 	if len(brokers) > 0 {
 		place.Brokers = brokers
 	}
-	return place, b.app.setUp(ctx, place)
+	return place, a.setUp(ctx, place)
 }
 
 // households returns how many made-up households n orders belong to: two accounts each.
@@ -280,16 +289,21 @@ func (b *fillsBench) emit(m fillsMeasurement) error {
 }
 
 // startConsumer starts this program again in the role fills.
-func (b *fillsBench) startConsumer(ctx context.Context, place *installation) error {
+func (b *fillsBench) startConsumer(ctx context.Context, place *installation) (err error) {
+	b.consumer, err = b.app.startRole(ctx, place, roleFills)
+	return err
+}
+
+// startRole starts this program again in a role over the servers of a measurement.
+func (a *app) startRole(ctx context.Context, place *installation, role string) (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c := exec.CommandContext(ctx, self, "serve", roleFills, "--database-url", place.DSN, "--brokers", strings.Join(place.Brokers, ","), "--log", "warn")
+	c := exec.CommandContext(ctx, self, "serve", role, "--database-url", place.DSN, "--brokers", strings.Join(place.Brokers, ","), "--log", "warn")
 	c.Env = []string{"HOME=" + os.Getenv("HOME"), "PATH=" + os.Getenv("PATH")}
-	c.Stderr = b.app.errOut
-	b.consumer = c
-	return c.Start()
+	c.Stderr = a.errOut
+	return c, c.Start()
 }
 
 func (b *fillsBench) stopConsumer() {
