@@ -51,6 +51,9 @@ fmt: ## format the source
 fmt-check:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not formatted, run 'make fmt':"; echo "$$unformatted"; exit 1; }
 
+keycloak-test: ## the sign-on against a real Keycloak from Maven Central, which it fetches once (180 MB); needs Java 17 and Maven
+	scripts/keycloak.sh run $(GO) test -count=1 -v ./internal/oidc -run TestKeycloak
+
 compare: build ## optimiser against cvxpy and Clarabel on the stored accounts; needs Python with numpy, cvxpy, clarabel
 	@for s in etf10 di100 di500; do gzip -dc testdata/optimum/$$s.json.gz > bin/$$s.json && bin/daybreak plan bin/$$s.json > bin/$$s.jsonl && \
 		$(PYTHON) scripts/compare_optimum.py bin/$$s.json bin/$$s.jsonl --solve 3 || exit 1; done

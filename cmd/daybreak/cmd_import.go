@@ -94,6 +94,9 @@ func (a *app) importMarket(ctx context.Context, like pipeline.MarketFile, names 
 				return err
 			}
 			results = append(results, summary)
+			if err := a.recordImport(ctx, db, summary); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
@@ -118,6 +121,9 @@ func (a *app) withStore(ctx context.Context, do func(db *postgres.DB) error) (er
 		return err
 	}
 	defer db.Close()
+	if err := a.admit(ctx, db); err != nil {
+		return err
+	}
 	return do(db)
 }
 

@@ -54,6 +54,9 @@ func (a *app) importHouseholds(ctx context.Context, names []string, strict bool)
 				return err
 			}
 			results = append(results, summary)
+			if err := a.recordImport(ctx, db, summary); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

@@ -36,6 +36,7 @@ func lockedRun(t *testing.T) (dsn string, id orders.ID) {
 			t.Fatal(err)
 		}
 	}
+	asSample(t, db)
 	seed(`INSERT INTO security (symbol, name, currency, exchange, kind, asset_class, identical_group) VALUES ('AAA', 'A', 'CAD', 'XTSE', 'etf', 'equity', 'AAA')`)
 	seed(`INSERT INTO household (id, region, routing_key, opened) VALUES ('H1', 'CA', 'H1', '2017-01-02')`)
 	seed(`INSERT INTO household_owner (household, id, since) VALUES ('H1', 'O1', '2017-01-02')`)

@@ -28,6 +28,7 @@ func proposedRun(t *testing.T) (dsn string) {
 	if _, err := db.Pool().Exec(t.Context(), `INSERT INTO household (id, region, routing_key, opened) VALUES ('H1', 'US', 'H1', '2017-01-02')`); err != nil {
 		t.Fatal(err)
 	}
+	asSample(t, db)
 	run, err := db.CreateRun(t.Context(), pipeline.Run{Session: session, State: pipeline.RunStarted, Workflow: pipeline.Workflow, Build: "b",
 		Rules: "r", Market: "m", Maker: "mia", Households: 1, Started: time.Unix(0, 0)},
 		pipeline.StoredMarket{Hash: "m", Day: session, Body: []byte("{}")}, []portfolio.HouseholdID{"H1"})

@@ -51,6 +51,10 @@ func (a *app) openOffice(ctx context.Context, sends bool) (*office, error) {
 		return nil, err
 	}
 	d := &office{where: where, db: db, close: func() { db.Close(); _ = where.Close() }}
+	if err := a.admit(ctx, db); err != nil {
+		d.close()
+		return nil, err
+	}
 	if !sends {
 		return d, nil
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"daybreak/internal/postgres"
 )
 
 // TestTaxIssue plays a year's slips and a purchase that the book is told of after them: the report and
@@ -13,6 +15,12 @@ import (
 func TestTaxIssue(t *testing.T) {
 	t.Parallel()
 	dsn := reportedWorld(t)
+	db, err := postgres.Open(t.Context(), dsn, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	asSample(t, db)
 	run := func(wantCode int, says string, args ...string) string {
 		t.Helper()
 		got := commandLine(t.Context(), nil, append(args, "--database-url", dsn)...)

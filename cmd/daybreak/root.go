@@ -71,6 +71,7 @@ type app struct {
 	settings settings
 	log      *slog.Logger
 	running  bool // a command's own code has begun: later errors aren't faults of usage
+	acting   *cobra.Command
 }
 
 // run executes the command line of a and returns the exit code.
@@ -108,6 +109,8 @@ func (a *app) exitCode(ctx context.Context, err error) int {
 		return exitInterrupted
 	case errors.Is(err, pipeline.ErrNotFound):
 		return exitNotFound
+	case errors.Is(err, errNoProof):
+		return exitUsage
 	case errors.Is(err, pipeline.ErrRunExists), errors.Is(err, pipeline.ErrState):
 		return exitConflict
 	case errors.Is(err, pipeline.ErrNoSession), !a.running:
@@ -151,6 +154,8 @@ func newRootCmd(a *app) *cobra.Command {
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
+
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return a.nameActor(c) },
 	}
 	addSettingFlags(root.PersistentFlags())
 	root.AddCommand(
@@ -169,6 +174,10 @@ func newRootCmd(a *app) *cobra.Command {
 		newKillCmd(a),
 		newExceptionCmd(a),
 		newVerifyCmd(a),
+		newAuditCmd(a),
+		newPersonCmd(a),
+		newTokenCmd(a),
+		newBookCmd(a),
 		newTopicsCmd(a),
 		newSchemasCmd(a),
 		newEventCmd(a),
@@ -206,7 +215,7 @@ func (a *app) prepare(c *cobra.Command) {
 		if err != nil {
 			return exitWith(exitUsage, err)
 		}
-		a.settings, a.running = s, true
+		a.settings, a.running, a.acting = s, true, cmd
 		a.log = slog.New(slog.NewTextHandler(a.errOut, &slog.HandlerOptions{Level: s.logLevel()}))
 		return body(cmd, args)
 	}

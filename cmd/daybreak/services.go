@@ -259,9 +259,11 @@ func (s *services) isOpen(exchange string, session market.Day) bool {
 
 // web serves the pages.
 func (s *services) web(ctx context.Context) error {
-	server, err := web.New(web.Config{
-		Views: s.db, Actions: desk(s.db), Schedule: schedule{s}, Listen: s.app.settings.HTTP, DevLogin: true, Build: s.build, Log: s.app.log, Now: s.app.now,
-	})
+	config, err := s.webConfig()
+	if err != nil {
+		return err
+	}
+	server, err := web.New(config)
 	if errors.Is(err, web.ErrExposed) {
 		return exitWith(exitUsage, fmt.Errorf("--http: %w", err))
 	}
@@ -270,6 +272,7 @@ func (s *services) web(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return server.Run(ctx) })
+	group.Go(func() error { return s.sweep(ctx) })
 	group.Go(func() error {
 		address := server.Addr(ctx)
 		if address == nil {

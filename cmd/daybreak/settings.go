@@ -39,6 +39,7 @@ type settings struct {
 	Log         string   `koanf:"log"`          // debug, info, warn or error
 	PGBin       string   `koanf:"pg_bin"`       // directory with the postgres and initdb to embed
 	Services    string   `koanf:"services"`     // file of HTTP services that workflows call
+	OIDC        string   `koanf:"oidc"`         // file of the sign-on; "": none
 
 	usePG bool // PG* variables name the database
 }
@@ -55,7 +56,7 @@ func (s settings) withoutInstallation() settings {
 }
 
 // settingKeys are the keys of settings that a file or the environment may set.
-var settingKeys = []string{"output", "data", "database_url", "brokers", "http", "registry", "registry_at", "connections", "log", "pg_bin", "services"}
+var settingKeys = []string{"output", "data", "database_url", "brokers", "http", "registry", "registry_at", "connections", "log", "pg_bin", "services", "oidc"}
 
 // pgVariables are the variables of libpq that name a database; one of them is enough.
 var pgVariables = []string{"PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE"}
@@ -75,6 +76,7 @@ func addSettingFlags(flags *pflag.FlagSet) {
 	flags.String("registry", "", "URL of a schema registry with the API of Confluent's, instead of the one in the database")
 	flags.String("config", "", "file of settings in YAML")
 	flags.String("services", "", "file of HTTP services whose operations workflows call")
+	flags.String("oidc", "", "file of the sign-on with OpenID Connect")
 	flags.String("log", "info", "what to log on stderr: debug, info, warn or error")
 }
 

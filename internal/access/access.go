@@ -53,7 +53,8 @@ const (
 	Stop           Action = "stop"   // set the kill switch
 	Unstop         Action = "unstop" // take it back
 	ReadAudit      Action = "audit"
-	Manage         Action = "manage" // people and tokens
+	Manage         Action = "manage"  // people and tokens
+	Operate        Action = "operate" // the engine, the stream, imports, slips: commands only
 )
 
 // Rule says who may do an action, and in which states of its subject: none named, in any.
@@ -90,6 +91,7 @@ var Rules = []Rule{
 	{Action: Unstop, Roles: []Role{Approver, Ops}, Firm: true},
 	{Action: ReadAudit, Roles: []Role{Auditor, Admin}, Firm: true},
 	{Action: Manage, Roles: []Role{Admin}, Firm: true},
+	{Action: Operate, Roles: []Role{Ops}, Firm: true},
 }
 
 func states[T ~string](of ...T) []string {
@@ -148,3 +150,6 @@ func Judge(p *Person, a Action, state string) Verdict {
 	}
 	return Allowed
 }
+
+// IsRole reports whether a role is one of ours.
+func IsRole(r Role) bool { return slices.Contains(Roles, r) }

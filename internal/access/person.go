@@ -96,6 +96,20 @@ func NewToken() (token, hash string) {
 	return token, HashToken(token)
 }
 
+// NewTokenOf is NewToken for a person, whose name stands at its end: who has the token can tell whose
+// it is without asking.
+func NewTokenOf(person string) (token, hash string) {
+	token, _ = NewToken()
+	token += "." + person
+	return token, HashToken(token)
+}
+
+// NameOf returns whose a token says that it is; "" for none.
+func NameOf(token string) string {
+	_, name, _ := strings.Cut(token, ".")
+	return name
+}
+
 // HashToken returns what is kept of a token: its SHA-256. The token is random, so that no salt is
 // needed.
 func HashToken(token string) string {
@@ -131,22 +145,18 @@ type Grant struct {
 	Books []string `json:"books" yaml:"books"` // empty: all of them
 }
 
-// Grants returns the roles and books of a person in some groups, sorted. One group that gives all
-// books gives all; groups that are not in the mapping give nothing.
+// Grants returns the roles and books of a person in some groups, sorted. Where one of the groups names
+// books, the person is of the books that are named, with all roles; groups that are not in the mapping
+// give nothing.
 func (m Mapping) Grants(groups []string) (roles []Role, books []string) {
-	whole := false
 	for _, g := range groups {
 		grant, ok := m[g]
 		if !ok || len(grant.Roles) == 0 {
 			continue
 		}
 		roles, books = append(roles, grant.Roles...), append(books, grant.Books...)
-		whole = whole || len(grant.Books) == 0
 	}
 	slices.Sort(roles)
 	slices.Sort(books)
-	if whole {
-		books = nil
-	}
 	return slices.Compact(roles), slices.Compact(books)
 }

@@ -72,7 +72,7 @@ func (a *API) people() {
 	register(a, operation{id: "createToken", method: http.MethodPost, path: tokensPath, action: access.Manage, status: http.StatusCreated,
 		summary: "Make a token; its secret is in this answer and nowhere else"},
 		func(ctx context.Context, in *createToken) (*body[newToken], error) {
-			secret, hash := access.NewToken()
+			secret, hash := access.NewTokenOf(in.Body.Person)
 			t := access.Token{Person: in.Body.Person, Label: in.Body.Label, Created: a.Now(), Expires: a.Now().Add(time.Duration(in.Body.Days) * 24 * time.Hour)}
 			id, err := a.Book.CreateToken(ctx, t, hash, by(ctx))
 			t.ID = id
