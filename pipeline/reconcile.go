@@ -217,6 +217,15 @@ func beside(theirs map[BalanceKey]money.Dec, ours BookBalances) []ledger.Reporte
 	return balances
 }
 
+// BreakOwner gives a break of a source's last day to a person.
+type BreakOwner struct {
+	Source string
+	Key    BalanceKey
+	Owner  string
+	By     string
+	Now    time.Time
+}
+
 // Carry fills in since when breaks are open and whose they are, from those of the last day before, and
 // what has closed since. A break that owner and that day lack keeps its own.
 func (r *Reconciliation) Carry(before []ledger.Break, owner string) {

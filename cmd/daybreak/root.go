@@ -182,6 +182,8 @@ func newRootCmd(a *app) *cobra.Command {
 		newSchemasCmd(a),
 		newEventCmd(a),
 		newActionCmd(a),
+		newStreamCmd(a),
+		newReconcileCmd(a),
 		newBenchCmd(a),
 		newDoctorCmd(a),
 		newVersionCmd(a),

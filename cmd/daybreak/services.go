@@ -64,6 +64,8 @@ type services struct {
 	clock    *clock
 	instance string // of this process in its consumer groups; "" for none
 	ready    func(http string) error
+	moved    *kafka.Signal   // a person has moved partitions
+	meter    *pipeline.Meter // of records on their way from the broker to the commit
 }
 
 // openServices connects to an installation. The caller closes it.
@@ -71,7 +73,7 @@ func (a *app) openServices(ctx context.Context, where *installation) (*services,
 	if len(where.Brokers) == 0 {
 		return nil, usageError("no brokers named: give --brokers or KAFKA_BROKERS beside the database")
 	}
-	s := &services{app: a, where: where, ready: func(string) error { return nil }}
+	s := &services{app: a, where: where, ready: func(string) error { return nil }, moved: kafka.NewSignal(), meter: pipeline.NewMeter()}
 	var err error
 	if s.build, err = build(); err != nil {
 		return nil, err
@@ -170,7 +172,7 @@ const makerScheduler = "scheduler"
 func (s *services) consumer(topic, group string, batchMax int, h pipeline.Handler) *kafka.Consumer {
 	return &kafka.Consumer{
 		Brokers: s.where.Brokers, Group: group, Instance: s.instance, Topic: topic, BatchMax: batchMax,
-		Offsets: s.db, Handler: h, Log: s.app.log,
+		Offsets: s.db, Handler: h, Log: s.app.log, Moved: s.moved, Meter: s.meter,
 	}
 }
 
@@ -184,6 +186,7 @@ func (s *services) fills(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.generations(ctx) })
 	group.Go(func() error { return s.fanout().Run(ctx) })
+	group.Go(func() error { return s.besideFills(ctx) })
 	return group.Wait()
 }
 

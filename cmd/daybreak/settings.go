@@ -35,6 +35,7 @@ type settings struct {
 	HTTP        string   `koanf:"http"`         // address that the pages are served on
 	Registry    string   `koanf:"registry"`     // URL of a schema registry; "": the one in the database
 	RegistryAt  string   `koanf:"registry_at"`  // address that the registry in the database is served on
+	MetricsAt   string   `koanf:"metrics_at"`   // address that the metrics of the stream are served on; "": nowhere
 	Connections int      `koanf:"connections"`  // database connections of one process, at most
 	Log         string   `koanf:"log"`          // debug, info, warn or error
 	PGBin       string   `koanf:"pg_bin"`       // directory with the postgres and initdb to embed
@@ -56,7 +57,7 @@ func (s settings) withoutInstallation() settings {
 }
 
 // settingKeys are the keys of settings that a file or the environment may set.
-var settingKeys = []string{"output", "data", "database_url", "brokers", "http", "registry", "registry_at", "connections", "log", "pg_bin", "services", "oidc"}
+var settingKeys = []string{"output", "data", "database_url", "brokers", "http", "registry", "registry_at", "metrics_at", "connections", "log", "pg_bin", "services", "oidc"}
 
 // pgVariables are the variables of libpq that name a database; one of them is enough.
 var pgVariables = []string{"PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE"}
@@ -228,6 +229,9 @@ func (s settings) Validate() error {
 	}
 	if _, _, err := net.SplitHostPort(s.HTTP); err != nil {
 		faults = append(faults, fmt.Errorf("http is %q, want host:port", s.HTTP))
+	}
+	if _, _, err := net.SplitHostPort(s.MetricsAt); err != nil && s.MetricsAt != "" {
+		faults = append(faults, fmt.Errorf("metrics-at is %q, want host:port", s.MetricsAt))
 	}
 	if _, _, err := net.SplitHostPort(s.RegistryAt); err != nil {
 		faults = append(faults, fmt.Errorf("registry-at is %q, want host:port", s.RegistryAt))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -119,19 +118,19 @@ func (db *DB) Reconciliation(ctx context.Context, source string, day market.Day)
 	return r, nil
 }
 
-// OwnBreak gives a break of a source's last day an owner, with an audit row. One that is not there is
-// pipeline.ErrNotFound.
-func (db *DB) OwnBreak(ctx context.Context, source string, k pipeline.BalanceKey, owner, by string, now time.Time) error {
+// OwnBreak gives a break an owner, with an audit row. One that is not there is pipeline.ErrNotFound.
+func (db *DB) OwnBreak(ctx context.Context, b pipeline.BreakOwner) error {
+	k := b.Key
 	return db.inTx(ctx, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, query("ReconcileOwner"), source, k.Account, k.Kind, k.Item, owner)
+		tag, err := tx.Exec(ctx, query("ReconcileOwner"), b.Source, k.Account, k.Kind, k.Item, b.Owner)
 		if err != nil {
 			return fmt.Errorf("owner of a break: %w", err)
 		}
 		if tag.RowsAffected() == 0 {
-			return fmt.Errorf("break of %s in %s %s at %s: %w", k.Account, k.Kind, k.Item, source, pipeline.ErrNotFound)
+			return fmt.Errorf("break of %s in %s %s at %s: %w", k.Account, k.Kind, k.Item, b.Source, pipeline.ErrNotFound)
 		}
-		return writeAudit(ctx, tx, AuditEntry{At: now, Actor: by, Action: "reconcile.own", Subject: source,
-			Detail: map[string]any{"account": k.Account, "kind": k.Kind, "item": k.Item, "owner": owner}})
+		return writeAudit(ctx, tx, AuditEntry{At: b.Now, Actor: b.By, Action: "reconcile.own", Subject: b.Source,
+			Detail: map[string]any{"account": k.Account, "kind": k.Kind, "item": k.Item, "owner": b.Owner}})
 	})
 }
 

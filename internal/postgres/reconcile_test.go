@@ -64,7 +64,8 @@ func TestReconcile(t *testing.T) {
 	if got := compare(session, made, other...); got != want {
 		t.Errorf("Reconcile again = %s, want %s", got, want)
 	}
-	if err := db.OwnBreak(t.Context(), "broker", pipeline.BalanceKey{Account: "A00001", Kind: "cash", Item: "CAD"}, "ben", "ana", made); err != nil {
+	key := pipeline.BalanceKey{Account: "A00001", Kind: "cash", Item: "CAD"}
+	if err := db.OwnBreak(t.Context(), pipeline.BreakOwner{Source: "broker", Key: key, Owner: "ben", By: "ana", Now: made}); err != nil {
 		t.Error(err)
 	}
 	next := []string{"A00000,position,AAA,60", "A00000,cash,USD,100399.30", "A00001,cash,CAD,100001", "A00001,position,AAA,100"}
