@@ -93,6 +93,11 @@ func benchEvents(a portfolio.Account, lots int, price int64, day market.Day) []r
 
 func benchPlan(b *testing.B, accounts, names, lots int, price int64, kind market.Kind) {
 	in, m := largeHousehold(b, accounts, names, lots, price, kind)
+	benchInput(b, in, m)
+}
+
+func benchInput(b *testing.B, in rebalance.Input, m *market.Snapshot) {
+	b.Helper()
 	plan, err := rebalance.Plan(in, m)
 	if err != nil {
 		b.Fatal(err)
@@ -118,3 +123,12 @@ func BenchmarkPlanFundsHarvest(b *testing.B) { benchPlan(b, 4, 6, 12, 90, market
 // Two accounts that index a hundred stocks directly, with 1,200 lots each.
 func BenchmarkPlanStocks(b *testing.B)        { benchPlan(b, 2, 100, 12, 40, market.Stock) }
 func BenchmarkPlanStocksHarvest(b *testing.B) { benchPlan(b, 2, 100, 12, 90, market.Stock) }
+
+// The four accounts of funds by the optimiser.
+func BenchmarkOptimiseFunds(b *testing.B)        { benchOptimise(b, 40) }
+func BenchmarkOptimiseFundsHarvest(b *testing.B) { benchOptimise(b, 90) }
+
+func benchOptimise(b *testing.B, price int64) {
+	in, m := largeHousehold(b, 4, 6, 12, price, market.ETF)
+	benchInput(b, withRisk(in, m), m)
+}

@@ -11,6 +11,7 @@ import (
 	"daybreak/portfolio"
 	"daybreak/rebalance/optimum"
 	"daybreak/rebalance/optimum/members"
+	"daybreak/region"
 	"daybreak/tlh"
 )
 
@@ -88,9 +89,11 @@ func (h *house) fit() ([]*fitted, error) {
 // paid from its own currency, for the book posts every fill there.
 func (h *house) membersInput() members.Input {
 	in := members.Input{Day: h.in.Day, Rules: h.rules, Book: h.book, Market: h.market, Bars: h.bars, Open: h.in.Open, Risk: map[market.Currency]*members.Model{}}
+	in.Holdings = map[portfolio.AccountID][]region.Holding{}
 	in.Household = h.in.Household
 	in.Household.Accounts = nil
 	for _, a := range h.accounts {
+		in.Holdings[a.ID] = a.holdings
 		c := a.Account
 		c.Policy = a.policy
 		c.Policy.Mode = h.modeOf(a)
@@ -127,7 +130,6 @@ func (f *fitted) place(symbol market.Symbol) (int, bool) {
 func (h *house) fitRules(f *fitted) {
 	for i := range f.member.Account.Rules {
 		r := &f.member.Account.Rules[i]
-		r.LossBarred = false
 		if !f.account.sheltered && h.unbought[h.property(f.symbol(i))] {
 			r.NoBuy = true
 		}
@@ -420,9 +422,8 @@ var raisableShare = money.FromUnits(995, 3)
 // A band is left out until a plan breaks it: few of them bind. The bound of a plan that keeps all
 // bands holds without them, and so with them.
 func (h *house) solve(all []*fitted) ([]*fitted, *optimum.HouseholdPlan, error) {
-	var solver optimum.Solver
 	for {
-		left, plan, err := h.solveBound(&solver, all)
+		left, plan, err := h.solveBound(all)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -478,13 +479,13 @@ func (f *fitted) keepsBands(p *optimum.Plan) bool {
 var bandSlack = money.FromUnits(2, 9)
 
 // solveBound solves under the bands that bind.
-func (h *house) solveBound(solver *optimum.Solver, all []*fitted) ([]*fitted, *optimum.HouseholdPlan, error) {
+func (h *house) solveBound(all []*fitted) ([]*fitted, *optimum.HouseholdPlan, error) {
 	for {
 		list := make([]optimum.Member, len(all))
 		for i, f := range all {
 			list[i] = f.member
 		}
-		plan, err := solver.SolveHousehold(list)
+		plan, err := h.solver.SolveHousehold(list)
 		var fault *optimum.MemberFault
 		if err == nil || !errors.As(err, &fault) {
 			return all, plan, err

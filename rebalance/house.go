@@ -7,6 +7,7 @@ import (
 	"daybreak/market"
 	"daybreak/money"
 	"daybreak/portfolio"
+	"daybreak/rebalance/optimum"
 	"daybreak/region"
 	"daybreak/tlh"
 )
@@ -23,6 +24,7 @@ type house struct {
 	quotes   map[market.Symbol]*quote
 	accounts []*account
 	bars     *tlh.Bars
+	solver   optimum.Solver
 	wanted   map[string][]candidate          // harvests that could be, by property
 	together map[string]bool                 // properties of which only all candidates together are clean
 	sold     map[string]bool                 // properties that the plan sells in accounts with gains tax

@@ -45,7 +45,10 @@ type quote struct {
 
 // draft values an account and checks what it holds.
 func (b *builder) draft(a portfolio.Account) (*draft, *optimum.Fault) {
-	d := &draft{builder: b, account: a, policy: a.Policy.WithDefaults(), holdings: b.in.Book.Holdings(a.ID), shares: map[market.Symbol]money.Dec{}}
+	d := &draft{builder: b, account: a, policy: a.Policy.WithDefaults(), shares: map[market.Symbol]money.Dec{}}
+	if d.holdings = b.in.Holdings[a.ID]; b.in.Holdings == nil {
+		d.holdings = b.in.Book.Holdings(a.ID)
+	}
 	var err error
 	if d.mix, err = portfolio.NewMix(b.in.Market, a.Model); err != nil {
 		code := BadModel
@@ -187,7 +190,11 @@ func (d *draft) fill() *optimum.Fault {
 	if f := d.setTargets(); f != nil {
 		return f
 	}
-	d.setLots()
+	if d.in.Holdings == nil {
+		d.setLots()
+	} else {
+		d.setWhole()
+	}
 	d.addOpen()
 	d.setRules()
 	d.setDrag()
@@ -347,6 +354,15 @@ func (d *draft) setLots() {
 			}
 		}
 		d.out.Lots = append(d.out.Lots, l)
+	}
+}
+
+// setWhole sets one lot a position.
+func (d *draft) setWhole() {
+	for i, s := range d.symbols {
+		if shares := d.shares[s]; shares.Sign() > 0 {
+			d.out.Lots = append(d.out.Lots, optimum.Lot{Security: int32(i), ID: string(s), Shares: shares})
+		}
 	}
 }
 

@@ -25,8 +25,11 @@ type Input struct {
 	Params    Params
 	Locks     []tlh.Lock            // of the household
 	Open      []portfolio.OpenOrder // that may still buy
-	Bars      *tlh.Bars             // of the household; nil: made from the tax book, Locks and Open
-	Location  *portfolio.Location   // nil: each account follows its own targets alone
+	// Holdings are those of the tax book by account, of a caller that has them and makes its own lots of
+	// them: a position is then one lot without a cost, and no loss is barred. nil: of Book.
+	Holdings map[portfolio.AccountID][]region.Holding
+	Bars     *tlh.Bars           // of the household; nil: made from the tax book, Locks and Open
+	Location *portfolio.Location // nil: each account follows its own targets alone
 }
 
 // Params are the parameters that neither the household nor its region has.

@@ -19,7 +19,10 @@ const (
 // setRules sets what may not be traded, and what may not be sold at a loss.
 func (d *draft) setRules() {
 	d.out.Rules = make([]optimum.Rule, len(d.symbols))
-	losses := d.losses()
+	var losses []money.Dec
+	if d.in.Holdings == nil {
+		losses = d.losses()
+	}
 	for i, s := range d.symbols {
 		r, q := &d.out.Rules[i], &d.quotes[i]
 		_, isWanted := d.mix.Sleeve(s)
@@ -32,7 +35,7 @@ func (d *draft) setRules() {
 		} else if hasOrder {
 			r.BuyBar = byOpenOrder(order)
 		}
-		if d.out.IsSheltered {
+		if d.out.IsSheltered || losses == nil {
 			continue
 		}
 		bar, isBarred := d.bars.Loss(property, q.taxDay)
