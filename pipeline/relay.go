@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strconv"
 	"time"
 
@@ -65,7 +66,7 @@ type TopicEnds map[string]map[int32]int64
 type Lease struct {
 	Epoch int64
 	Place Place
-	Ends  TopicEnds // at the last place that was stored
+	Ends  TopicEnds // from where the topics tell what was sent that a later change may lead to
 }
 
 // BookChanges is what changed after a place, as it all stands in one snapshot of the book. Last is the
@@ -86,7 +87,7 @@ type ChangeBook interface {
 	TakeRelay(ctx context.Context, owner string, lease time.Duration) (Lease, bool, error)
 	// BookChanges returns what changed after a place, at most about limit rows.
 	BookChanges(ctx context.Context, after Place, limit int) (BookChanges, error)
-	// AdvanceRelay stores a place with where the topics end, and renews the lease. It returns ErrFenced
+	// AdvanceRelay stores a place with the ends of its lease, and renews it. It returns ErrFenced
 	// where another owner has taken over.
 	AdvanceRelay(ctx context.Context, epoch int64, at Place, ends TopicEnds, lease time.Duration) error
 	// EmptyBookChanges gives back the room of changes that the relay is past.
@@ -161,7 +162,7 @@ func (r *Relay) own(ctx context.Context, wake <-chan struct{}) error {
 		return err
 	}
 	defer topics.Close()
-	o := &relaying{Relay: r, lease: lease, topics: topics, sent: map[string]sentVersion{}}
+	o := &relaying{Relay: r, lease: lease, topics: topics, sent: map[string]sentVersion{}, ends: lease.Ends.clone()}
 	if err := o.begin(ctx); err != nil {
 		return err
 	}
@@ -175,7 +176,7 @@ func (r *Relay) own(ctx context.Context, wake <-chan struct{}) error {
 		}
 	}
 	// The next owner need not wait.
-	return r.Book.AdvanceRelay(context.WithoutCancel(ctx), o.lease.Epoch, o.lease.Place, TopicEnds{}, 0)
+	return r.Book.AdvanceRelay(context.WithoutCancel(ctx), o.lease.Epoch, o.lease.Place, o.start(), 0)
 }
 
 // sentVersion is the version of a key that was sent. It is forgotten once no change can lead to it
@@ -193,8 +194,46 @@ type relaying struct {
 	partitions map[string]int32
 	sent       map[string]sentVersion // by topic and key
 	unsettled  bool                   // whether sent has versions of an earlier owner, of unknown until
+	ends       TopicEnds              // where the topics end by what was sent
+	rounds     []relayRound           // whose versions are in sent, oldest first
 	emptied    time.Time
 	renewed    time.Time
+}
+
+// relayRound is where the topics ended before a round was sent.
+type relayRound struct {
+	until int64
+	ends  TopicEnds
+}
+
+// start returns from where the next owner must read the topics to learn which versions were sent that
+// a change may lead to again.
+func (o *relaying) start() TopicEnds {
+	if len(o.rounds) > 0 {
+		return o.rounds[0].ends
+	}
+	return o.ends
+}
+
+// clone returns a copy of ends.
+func (e TopicEnds) clone() TopicEnds {
+	all := TopicEnds{}
+	for topic, ends := range e {
+		all[topic] = maps.Clone(ends)
+	}
+	return all
+}
+
+// add moves ends on to those of more.
+func (e TopicEnds) add(more TopicEnds) {
+	for topic, ends := range more {
+		if e[topic] == nil {
+			e[topic] = map[int32]int64{}
+		}
+		for p, end := range ends {
+			e[topic][p] = max(e[topic][p], end)
+		}
+	}
 }
 
 // begin fences earlier owners and learns what they sent after the place that was stored.
@@ -217,6 +256,7 @@ func (o *relaying) begin(ctx context.Context) error {
 			return err
 		}
 		o.sent[record.Topic+"|"+string(record.Key)] = sentVersion{version: version}
+		o.ends.add(TopicEnds{record.Topic: {record.Partition: record.Offset + 1}})
 	}
 	o.unsettled = true
 	return nil
@@ -245,17 +285,19 @@ func (o *relaying) round(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	ends := TopicEnds{}
 	if len(records) > 0 {
-		if ends, err = o.topics.PublishAll(ctx, records); err != nil {
+		ends, err := o.topics.PublishAll(ctx, records)
+		if err != nil {
 			return false, err
 		}
-	}
-	if err := o.Book.AdvanceRelay(ctx, o.lease.Epoch, changes.Last, ends, o.Relay.Lease); err != nil {
-		return false, err
+		o.rounds = append(o.rounds, relayRound{changes.Until, o.ends.clone()})
+		o.ends.add(ends)
 	}
 	o.lease.Place, o.renewed = changes.Last, time.Now()
 	o.forget()
+	if err := o.Book.AdvanceRelay(ctx, o.lease.Epoch, o.lease.Place, o.start(), o.Relay.Lease); err != nil {
+		return false, err
+	}
 	return changes.Rows == relayRowsMax, nil
 }
 
@@ -269,6 +311,9 @@ func (o *relaying) settle(until int64) {
 			s.until = until
 			o.sent[key] = s
 		}
+	}
+	if len(o.sent) > 0 {
+		o.rounds = append(o.rounds, relayRound{until, o.lease.Ends})
 	}
 	o.unsettled = false
 }
@@ -286,7 +331,7 @@ func (o *relaying) idle(ctx context.Context) error {
 		return nil
 	}
 	o.renewed = now
-	return o.Book.AdvanceRelay(ctx, o.lease.Epoch, o.lease.Place, TopicEnds{}, o.Relay.Lease)
+	return o.Book.AdvanceRelay(ctx, o.lease.Epoch, o.lease.Place, o.start(), o.Relay.Lease)
 }
 
 // records returns what has to be sent of changes: versions that were sent are left out.
@@ -334,6 +379,9 @@ func (o *relaying) forget() {
 		if s.until <= o.lease.Place.Xid {
 			delete(o.sent, key)
 		}
+	}
+	for len(o.rounds) > 0 && o.rounds[0].until <= o.lease.Place.Xid {
+		o.rounds = o.rounds[1:]
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,28 @@ func TestEventsAnyBatchingIsTheSameBook(t *testing.T) {
 		if !strings.Contains(want, part) {
 			t.Errorf("the book lacks %s:\n%s", part, want)
 		}
+	}
+}
+
+func TestTimelineTellsEvents(t *testing.T) {
+	t.Parallel()
+	db := pgtest.DB(t)
+	seedBook(t, db.Pool(), 4)
+	s := newEventStream(t, db)
+	s.feed(s.records(manyEvents(t)), 100)
+	entries, err := db.Timeline(t.Context(), "A00001", 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		if e.Kind == "event" {
+			got = append(got, e.Detail)
+		}
+	}
+	want := []string{"deposit 100.01 CAD", "fee 3 CAD", "drip 2.5 AAA 25 CAD (taken back)", "reversal of P1"}
+	if !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))) {
+		t.Errorf("the timeline tells %q, want %q", got, want)
 	}
 }
 

@@ -42,7 +42,8 @@ CREATE TRIGGER household_changes AFTER UPDATE ON household
     REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION note_book_change();
 
 -- Where the relay is. One process owns it while its lease runs; a new owner raises the epoch, which
--- every commit of the place checks. ends says where the topics ended then, by topic and partition.
+-- every commit of the place checks. ends says from where the topics tell what was sent that a change
+-- after the place may lead to again, by topic and partition.
 CREATE TABLE book_relay (
     single  boolean PRIMARY KEY DEFAULT true CHECK (single),
     owner   text NOT NULL DEFAULT '',

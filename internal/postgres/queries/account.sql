@@ -21,7 +21,8 @@ ORDER BY id;
 SELECT household FROM account WHERE id = $1;
 
 -- name: AccountTimeline
--- What happened to an account, newest first: decisions, orders sent, executions, journal entries.
+-- What happened to an account, newest first: decisions, orders sent, executions, and events, which
+-- stand at the beginning of their day.
 SELECT at, kind, subject, detail
 FROM (
     SELECT r.started AS at, 'decision' AS kind, d.run AS subject, d.outcome || ' ' || d.reason AS detail
@@ -37,6 +38,13 @@ FROM (
            e.exec_type || ' ' || e.side || ' ' || trim_scale(e.quantity)::text || ' ' || e.symbol || ' @ ' || trim_scale(e.price)::text || ' ' || e.currency
     FROM execution e
     WHERE e.household = (SELECT a.household FROM account a WHERE a.id = $1) AND e.account = $1
+    UNION ALL
+    SELECT b.effective::timestamp AT TIME ZONE 'UTC', 'event', b.key,
+           concat_ws(' ', b.kind, b.body ->> 'shares', nullif(b.symbol, ''), coalesce(b.body ->> 'amount', b.body ->> 'total'), b.body ->> 'currency',
+                     'to ' || nullif(b.body ->> 'to_account', ''), 'of ' || nullif(b.body ->> 'reverses', ''), nullif(b.body ->> 'text', ''),
+                     CASE WHEN b.reversed IS NOT NULL THEN '(taken back)' END)
+    FROM book_event b
+    WHERE b.household = (SELECT a.household FROM account a WHERE a.id = $1) AND (b.account = $1 OR b.body ->> 'to_account' = $1)
 ) AS t
 ORDER BY at DESC, kind, subject
 LIMIT $2;

@@ -15,7 +15,7 @@ SELECT restate_book();
 UPDATE book_relay
 SET xid = $2,
     id = $3,
-    ends = ends || $4::jsonb,
+    ends = $4::jsonb,
     leased = clock_timestamp() + $5::interval
 WHERE epoch = $1;
 
