@@ -224,6 +224,39 @@ func TestRelayKilledAnywhereSendsEachVersionOnce(t *testing.T) {
 	}
 }
 
+// TestANewOwnerKnowsWhatWasSentAhead has an owner send a version before its change is told, since an older
+// transaction is under way, and another owner come to that change.
+func TestANewOwnerKnowsWhatWasSentAhead(t *testing.T) {
+	t.Parallel()
+	db := pgtest.DB(t)
+	seedBook(t, db.Pool(), 1)
+	log, ctx := &topicLog{}, t.Context()
+	s := newStream(t, db)
+	all := records(encode(t, filled(0, portfolio.Sell, "1", "20", "10"), filled(0, portfolio.Sell, "2", "20", "10")))
+	s.feed(all[:1], 1)
+	older, err := db.Pool().Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = older.Rollback(ctx) }()
+	if _, err := older.Exec(ctx, "SELECT pg_current_xact_id()"); err != nil {
+		t.Fatal(err)
+	}
+	s.feed(all, 1)
+	never := func(string) error { return nil }
+	relayed(t, db, log, never)
+	sent := len(log.records)
+	if err := older.Commit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	s.feed(append(all, records(encode(t, filled(0, portfolio.Buy, "1", "5", "10")))...), 1)
+	relayed(t, db, log, never)
+	log.onceAndUpwards(t)
+	if len(log.records) != sent+2 {
+		t.Errorf("%d records after a purchase, want %d: its account and its order", len(log.records), sent+2)
+	}
+}
+
 // TestAZombieOfTheRelayWritesNothing lets an owner come back after another one has taken over.
 func TestAZombieOfTheRelayWritesNothing(t *testing.T) {
 	t.Parallel()
