@@ -59,6 +59,9 @@ func requestKey(r *http.Request, person string) (pipeline.RequestKey, *Problem) 
 	if err != nil || len(content) > bodyMax {
 		return k, newProblem(http.StatusRequestEntityTooLarge, CodeInvalid, "The body cannot be read, or is above 1 MiB.")
 	}
+	if !isText(string(content)) || bytes.Contains(content, []byte(`\u0000`)) {
+		return k, newProblem(http.StatusBadRequest, CodeInvalid, "The body holds a value that is no text.")
+	}
 	r.Body = io.NopCloser(bytes.NewReader(content))
 	text, err := json.Marshal([]string{r.Method, r.URL.RequestURI(), r.Header.Get("If-Match"), string(content)})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 
@@ -142,6 +143,10 @@ func (a *API) recovering(next http.Handler) http.Handler {
 			}
 		}()
 		w.Header().Set("Cache-Control", "no-store")
+		if query, err := url.QueryUnescape(r.URL.RawQuery); err != nil || !isText(query) || !isText(r.URL.Path) {
+			write(w, newProblem(http.StatusBadRequest, CodeInvalid, "The address holds a value that is no text."))
+			return
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"daybreak/internal/access"
 	"daybreak/pipeline"
@@ -34,6 +35,10 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		if isLoopback(s.config.Listen) && !isLoopback(r.Host) {
 			http.Error(w, "This server answers to its loopback address only.", http.StatusMisdirectedRequest)
+			return
+		}
+		if query, err := url.QueryUnescape(r.URL.RawQuery); err != nil || strings.ContainsRune(r.URL.Path+query, 0) || !utf8.ValidString(r.URL.Path+query) {
+			http.Error(w, "The address holds a value that is no text.", http.StatusBadRequest)
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, bodyMax)
