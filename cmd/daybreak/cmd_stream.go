@@ -94,7 +94,7 @@ func lagOf(ctx context.Context, db *postgres.DB, brokers []string, topic string,
 		for _, p := range places[:n] {
 			next[p.Partition] = p.Next
 		}
-		ends, err := kafka.TopicEnds(ctx, brokers, places[0].Topic, next)
+		ends, err := streamEnds(ctx, db, brokers, places[0].Topic, next)
 		if err != nil {
 			return nil, err
 		}
@@ -102,6 +102,55 @@ func lagOf(ctx context.Context, db *postgres.DB, brokers []string, topic string,
 		places = places[n:]
 	}
 	return all, nil
+}
+
+// streamEnds is kafka.TopicEnds for partitions as the book counts them: over all generations of a topic.
+func streamEnds(ctx context.Context, db *postgres.DB, brokers []string, topic string, next map[int32]int64) (map[int32]pipeline.TopicEnd, error) {
+	all := map[int32]pipeline.TopicEnd{}
+	err := eachGeneration(ctx, db, topic, func(g pipeline.Generation) error {
+		local := map[int32]int64{}
+		for p, offset := range next {
+			if p >= g.Base && (g.Partitions == 0 || p < g.Base+g.Partitions) {
+				local[p-g.Base] = offset
+			}
+		}
+		ends, err := kafka.TopicEnds(ctx, brokers, g.Name(topic), local)
+		for p, end := range ends {
+			all[g.Base+p] = end
+		}
+		return err
+	})
+	return all, err
+}
+
+// streamOffsets is kafka.OffsetsAt for partitions as the book counts them.
+func streamOffsets(ctx context.Context, o *office, topic string, at time.Time) (map[int32]int64, error) {
+	all := map[int32]int64{}
+	err := eachGeneration(ctx, o.db, topic, func(g pipeline.Generation) error {
+		offsets, err := kafka.OffsetsAt(ctx, o.where.Brokers, g.Name(topic), at)
+		for p, offset := range offsets {
+			all[g.Base+p] = offset
+		}
+		return err
+	})
+	return all, err
+}
+
+// eachGeneration calls use with the generations of a topic; one that is no part of the stream has one.
+func eachGeneration(ctx context.Context, db *postgres.DB, topic string, use func(pipeline.Generation) error) error {
+	all := []pipeline.Generation{{Number: 1}}
+	if slices.Contains(pipeline.StreamTopics, topic) {
+		var err error
+		if all, err = db.Generations(ctx); err != nil {
+			return err
+		}
+	}
+	for _, g := range all {
+		if err := use(g); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func writeLags(w io.Writer, lags []pipeline.Lag, taken map[string]pipeline.Latency) error {
@@ -233,13 +282,13 @@ func (a *app) seekMoves(ctx context.Context, o *office, topic string, to seekTar
 	if err != nil {
 		return nil, err
 	}
-	ends, err := kafka.TopicEnds(ctx, o.where.Brokers, topic, nil)
+	ends, err := streamEnds(ctx, o.db, o.where.Brokers, topic, nil)
 	if err != nil {
 		return nil, err
 	}
 	var targets map[int32]int64
 	if to.isTime {
-		targets, err = kafka.OffsetsAt(ctx, o.where.Brokers, topic, to.at)
+		targets, err = streamOffsets(ctx, o, topic, to.at)
 	} else {
 		targets, err = seekOffsets(to.text, places)
 	}
