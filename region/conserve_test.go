@@ -102,3 +102,43 @@ func TestTransferOfMoreThanIsHeld(t *testing.T) {
 		}
 	}
 }
+
+// TestSplitWhileSalesWait: a split between an oversold sale and the purchase that covers it changes
+// neither what waits nor what is covered.
+func TestSplitWhileSalesWait(t *testing.T) {
+	for _, name := range []string{"CA", "US", "UK"} {
+		rules := load(t, name)
+		event := func(k region.Kind, day string, shares, amount int64) region.Event {
+			d := market.MustDay(day)
+			return region.Event{ID: string(k) + day, Kind: k, Day: d, Settle: d, Owner: "me", Account: "me/1", AccountType: "taxable",
+				Symbol: "XYZ", Shares: money.RatInt(shares), Amount: money.FromInt(amount), Currency: rules.Home}
+		}
+		split := event(region.Split, "2024-01-10", 0, 0)
+		split.Ratio = money.RatInt(2)
+		events := []region.Event{event(region.Buy, "2023-06-01", 10, 100), event(region.Sell, "2024-01-05", 20, 400), split,
+			event(region.Buy, "2024-04-01", 12, 120), event(region.Buy, "2024-06-03", 12, 120)}
+		for cover, want := range []string{"10", "4", "0"} {
+			b, err := region.Fold(rules, region.Scope{}, region.Checkpoint{}, events[:3+cover])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s := b.Sales()[0]; s.Oversold.String() != want {
+				t.Errorf("%s: oversold after %d purchases = %s, want %s of 20", name, cover, s.Oversold, want)
+			}
+		}
+		whole, err := region.Fold(rules, region.Scope{}, region.Checkpoint{}, events)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := whole.Sales()[0]; s.Cost.String() != "300" || s.Gain.String() != "100" {
+			t.Errorf("%s: covered sale costs %s, gains %s, want 100 + 20 shares at 10, and 100", name, s.Cost, s.Gain)
+		}
+		parts, err := cutHistory(rules, region.Scope{}, events, []market.Day{market.MustDay("2024-05-01")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := fmt.Sprint(parts.Years()), fmt.Sprint(whole.Years()); got != want {
+			t.Errorf("%s: years from a checkpoint = %s, want %s", name, got, want)
+		}
+	}
+}

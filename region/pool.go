@@ -382,13 +382,19 @@ func (f *fold) cover(i int, u *unit, shares money.Rat, cost money.Dec) {
 		w.proceeds = w.proceeds.Sub(proceeds)
 		s.Proceeds, s.Cost = s.Proceeds.Add(proceeds), s.Cost.Add(cost)
 		s.Gross, s.Gain = s.Gross.Add(gain), s.Gain.Add(gain)
-		s.Oversold = s.Oversold.Sub(f.today(f.factorOf(s.Symbol), shares))
+		s.Oversold = s.Oversold.Sub(w.coveredOf(s, shares))
 		f.year(s.Owner, s.Day).add(gain, "")
 	}
 	if w.shares = w.shares.Sub(shares); w.shares.IsZero() {
 		f.isCovered(w.sale, i)
 		u.short = u.short[1:]
 	}
+}
+
+// coveredOf returns how many of a sale's oversold shares a part of those that wait is. It is in the
+// units of the sale's day, whatever was split since.
+func (w *shortSale) coveredOf(s *SaleOutcome, shares money.Rat) money.Rat {
+	return s.Oversold.Mul(shares).Div(w.shares)
 }
 
 // isCovered notes the event that covered the last oversold share of a sale.

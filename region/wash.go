@@ -282,7 +282,7 @@ func (f *fold) coverLot(i int, s *seat, p *piece) {
 	covers := p.carve(money.MinRat(w.shares, p.Shares))
 	if w.sale >= 0 {
 		sale := &f.sales[w.sale]
-		part := Part{Lot: p.Lot, Shares: f.today(s.factor, covers.Shares), Cost: covers.Basis, Acquired: p.Acquired, Start: p.Start}
+		part := Part{Lot: p.Lot, Shares: w.coveredOf(sale, covers.Shares), Cost: covers.Basis, Acquired: p.Acquired, Start: p.Start}
 		part.Proceeds = w.proceeds.Share(covers.Shares, w.shares)
 		w.proceeds = w.proceeds.Sub(part.Proceeds)
 		part.Gross = part.Proceeds.Sub(part.Cost)
