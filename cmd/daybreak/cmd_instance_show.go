@@ -77,13 +77,22 @@ func (a *app) listEnded(ctx context.Context, o *office, on, household string) er
 		return usageError("--ended: %w", err)
 	}
 	var all []endedInstance
+	add := func(f engine.Finished) {
+		all = append(all, endedInstance{f.ID, f.Household, f.State, f.Node, f.Started, f.Finished})
+	}
+	if isArchived, err := a.archived(o).EndedOn(ctx, day, household, add); err != nil || isArchived {
+		if err != nil {
+			return err
+		}
+		return emit(a, all, writeEnded)
+	}
 	for after := ""; ; after = all[len(all)-1].ID {
 		page, err := o.db.FinishedOn(ctx, day, household, after, endedMax)
 		if err != nil {
 			return err
 		}
 		for _, f := range page {
-			all = append(all, endedInstance{f.ID, f.Household, f.State, f.Node, f.Started, f.Finished})
+			add(f)
 		}
 		if len(page) < endedMax {
 			return emit(a, all, writeEnded)
@@ -130,7 +139,7 @@ func newInstanceShowCmd(a *app) *cobra.Command {
 				return err
 			}
 			return a.withOffice(c.Context(), false, func(o *office) error {
-				trace, err := engine.NewInspector(o.db, registry, pipeline.SessionFunctions(market.Calendar)).Show(c.Context(), args[0])
+				trace, err := engine.NewInspector(a.archived(o), registry, pipeline.SessionFunctions(market.Calendar)).Show(c.Context(), args[0])
 				if err != nil {
 					return err
 				}

@@ -169,6 +169,7 @@ func newRootCmd(a *app) *cobra.Command {
 		newRunCmd(a),
 		newWorkflowCmd(a),
 		newInstanceCmd(a),
+		newArchiveCmd(a),
 		newAccountCmd(a),
 		newOrderCmd(a),
 		newKillCmd(a),

@@ -37,6 +37,7 @@ var shell = map[string][]string{
 	"internal/api":        {"pipeline", "internal/filter", "internal/access"},
 	"internal/metrics":    {"pipeline"},
 	"internal/oidc":       {"internal/access"},
+	"internal/archive":    {"pipeline"},
 	"internal/embedded":   nil,
 	"internal/tidy":       nil,
 	"deploy":              nil,
