@@ -112,30 +112,30 @@ func (s cutStore) DropDay(ctx context.Context, d engine.ArchivedDay) error {
 
 func TestArchiveKilledBetweenSteps(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.handle(r.engine(nil), r.starts(0, modes(8)...))
-	archiver, open, dir := archiverOf(r)
-	day := market.DayOf(r.clock.at)
-	want, err := engine.DigestOf(t.Context(), r.db, day)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for point := range 6 {
+	for point := range 6 { // before and after each of: written, verified, dropped
+		r := newRig(t)
+		r.handle(r.engine(nil), r.starts(0, modes(8)...))
+		archiver, open, dir := archiverOf(r)
+		day := market.DayOf(r.clock.at)
+		want, err := engine.DigestOf(t.Context(), r.db, day)
+		if err != nil {
+			t.Fatal(err)
+		}
 		cut := *archiver
 		cut.Store = cutStore{&archiveCuts{left: point}, r.db}
-		if _, err := cut.Run(t.Context(), day+1, dir); err != nil && !errors.Is(err, errCut) {
-			t.Fatalf("Run killed at %d = %v", point, err)
+		if _, err := cut.Run(t.Context(), day+1, dir); !errors.Is(err, errCut) {
+			t.Fatalf("Run killed at %d = %v, want %v", point, err, errCut)
 		}
-	}
-	if _, err := archiver.Run(t.Context(), day+1, dir); err != nil {
-		t.Fatalf("Run after all kills = %v", err)
-	}
-	vault, err := open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := engine.DigestOf(t.Context(), vault, day); err != nil || got.Hash != want.Hash {
-		t.Errorf("the archive has hash %s, %v, want %s", got.Hash, err, want.Hash)
+		if _, err := archiver.Run(t.Context(), day+1, dir); err != nil {
+			t.Fatalf("Run after a kill at %d = %v", point, err)
+		}
+		vault, err := open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := engine.DigestOf(t.Context(), vault, day); err != nil || got.Hash != want.Hash {
+			t.Errorf("killed at %d the archive has hash %s, %v, want %s", point, got.Hash, err, want.Hash)
+		}
 	}
 }
 
