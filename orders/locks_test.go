@@ -13,7 +13,9 @@ import (
 func TestBarring(t *testing.T) {
 	t.Parallel()
 	taxDay := session + 2
-	lock := func(order string, until market.Day) tlh.Lock { return tlh.Lock{Property: "VTI", Order: order, Until: until} }
+	lock := func(order string, until market.Day) tlh.Lock {
+		return tlh.Lock{Property: "VTI", Order: order, Until: until}
+	}
 	for _, c := range []struct {
 		name   string
 		change func(o *orders.Order, f *orders.Facts, v *orders.Override)
@@ -27,8 +29,12 @@ func TestBarring(t *testing.T) {
 		{"a lock as long", func(_ *orders.Order, f *orders.Facts, _ *orders.Override) { f.Locks[0].Until = taxDay + 5 }, 0},
 		{"a longer lock", func(_ *orders.Order, f *orders.Facts, _ *orders.Override) { f.Locks[0].Until = taxDay + 6 }, 1},
 		{"the lock of another sale", func(_ *orders.Order, f *orders.Facts, _ *orders.Override) { f.Locks[0].Order = "T" }, 1},
-		{"a further lock", func(_ *orders.Order, f *orders.Facts, _ *orders.Override) { f.Locks = append(f.Locks, lock("T", taxDay)) }, 1},
-		{"a further lock that is over", func(_ *orders.Order, f *orders.Facts, _ *orders.Override) { f.Locks = append(f.Locks, lock("T", taxDay-1)) }, 0},
+		{"a further lock", func(_ *orders.Order, f *orders.Facts, _ *orders.Override) {
+			f.Locks = append(f.Locks, lock("T", taxDay))
+		}, 1},
+		{"a further lock that is over", func(_ *orders.Order, f *orders.Facts, _ *orders.Override) {
+			f.Locks = append(f.Locks, lock("T", taxDay-1))
+		}, 0},
 		{"a lock of another property", func(_ *orders.Order, f *orders.Facts, _ *orders.Override) {
 			f.Locks = append(f.Locks, tlh.Lock{Property: "VTV", Order: "T", Until: taxDay})
 		}, 0},

@@ -40,7 +40,9 @@ type collector struct {
 
 // NewRegistry returns a registry that tells the stream, and the process that it is asked in.
 func NewRegistry(s Stream) *prometheus.Registry {
-	desc := func(name, help string, labels ...string) *prometheus.Desc { return prometheus.NewDesc(name, help, labels, nil) }
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, nil)
+	}
 	c := &collector{stream: s,
 		records: desc("daybreak_stream_lag_records", "Records of a partition that the book has not applied.", "topic", "partition"),
 		seconds: desc("daybreak_stream_lag_seconds", "Age of the oldest record of a partition that the book has not applied; 0 for none.", "topic", "partition"),
