@@ -1,5 +1,5 @@
-// Package oidc signs people on with OpenID Connect: the authorization code flow with PKCE and a nonce,
-// and ID tokens that are checked here. Groups of the sign-on become roles and books.
+// Package oidc signs people on with OpenID Connect: the authorization code flow with PKCE and a nonce.
+// Groups of the sign-on become roles and books.
 package oidc
 
 import (
@@ -8,14 +8,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"regexp"
-	"strings"
 	"sync"
 	"time"
 
+	gooidc "github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
 	"daybreak/internal/access"
@@ -65,19 +64,9 @@ func (c Config) Validate() error {
 }
 
 const (
-	answerMax   = 1 << 20          // bytes of one answer of the sign-on
-	callTimeout = 10 * time.Second // for one call to it
-	keysPause   = time.Minute      // between two looks for keys that were unknown
-	skewMax     = time.Minute      // between its clock and ours
+	callTimeout = 10 * time.Second // for one call to the sign-on
+	skewMax     = time.Minute      // between its clock and ours, for a token of the future
 )
-
-// metadata is what a sign-on says of itself.
-type metadata struct {
-	Issuer        string `json:"issuer"`
-	Authorization string `json:"authorization_endpoint"`
-	Token         string `json:"token_endpoint"`
-	Keys          string `json:"jwks_uri"`
-}
 
 // Provider is a sign-on. Make it with New; it is looked up when the first person comes, so that a
 // server starts without it.
@@ -86,10 +75,8 @@ type Provider struct {
 	client *http.Client
 	now    func() time.Time
 
-	mu     sync.Mutex
-	found  *metadata
-	keys   map[string]any // public keys by id
-	looked time.Time
+	mu    sync.Mutex
+	found *gooidc.Provider
 }
 
 // New returns the sign-on of a configuration that Validate accepts.
@@ -108,97 +95,95 @@ type Challenge struct{ State, Nonce, Verifier string }
 
 // Begin returns the address to which a browser is sent.
 func (p *Provider) Begin(ctx context.Context, c Challenge) (string, error) {
-	flow, _, err := p.flow(ctx)
+	found, err := p.discover(ctx)
 	if err != nil {
 		return "", err
 	}
-	return flow.AuthCodeURL(c.State, oauth2.S256ChallengeOption(c.Verifier), oauth2.SetAuthURLParam("nonce", c.Nonce)), nil
+	return p.flow(found).AuthCodeURL(c.State, oauth2.S256ChallengeOption(c.Verifier), gooidc.Nonce(c.Nonce)), nil
 }
 
 // Finish exchanges a code and returns whom the ID token names, with the roles and books of their groups.
 func (p *Provider) Finish(ctx context.Context, c Challenge, code string) (access.Account, error) {
-	flow, meta, err := p.flow(ctx)
+	found, err := p.discover(ctx)
 	if err != nil {
 		return access.Account{}, err
 	}
-	token, err := flow.Exchange(context.WithValue(ctx, oauth2.HTTPClient, p.client), code, oauth2.VerifierOption(c.Verifier))
+	token, err := p.flow(found).Exchange(gooidc.ClientContext(ctx, p.client), code, oauth2.VerifierOption(c.Verifier))
 	if err != nil {
 		return access.Account{}, fmt.Errorf("exchange the code: %w", err)
 	}
 	raw, _ := token.Extra("id_token").(string)
-	claims, err := p.verify(ctx, meta, raw)
+	verifier := found.Verifier(&gooidc.Config{ClientID: p.config.ClientID, Now: p.now, SupportedSigningAlgs: algorithms})
+	id, err := verifier.Verify(ctx, raw)
 	if err != nil {
 		return access.Account{}, fmt.Errorf("id token: %w", err)
 	}
-	if subtle.ConstantTimeCompare([]byte(claims.Nonce), []byte(c.Nonce)) != 1 || c.Nonce == "" {
+	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(c.Nonce)) != 1 || c.Nonce == "" {
 		return access.Account{}, errors.New("id token: its nonce is another sign-on's")
 	}
-	return p.account(claims)
+	return p.account(id)
+}
+
+// algorithms are what an ID token may be signed by: neither nothing nor a shared secret.
+var algorithms = []string{gooidc.RS256, gooidc.ES256}
+
+// holds returns what the library leaves to its callers: whom the token names, who asked for it, and that
+// it is not of the future; nil where all of it is right.
+func (p *Provider) holds(id *gooidc.IDToken, party string) error {
+	switch {
+	case id.Subject == "":
+		return errors.New("id token: it names nobody")
+	case party != p.config.ClientID && (party != "" || len(id.Audience) > 1):
+		return fmt.Errorf("id token: it was asked for by %q, want %s", party, p.config.ClientID)
+	case id.IssuedAt.After(p.now().Add(skewMax)):
+		return errors.New("id token: it is of the future")
+	}
+	return nil
 }
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,79}$`)
 
-func (p *Provider) account(c claims) (access.Account, error) {
-	var name string
-	var groups []string
-	if err := json.Unmarshal(c.all[p.config.NameClaim], &name); err != nil || !nameForm.MatchString(name) || access.Sample(name) != nil {
-		return access.Account{}, fmt.Errorf("claim %s is %s, which can be no name here", p.config.NameClaim, c.all[p.config.NameClaim])
+func (p *Provider) account(id *gooidc.IDToken) (access.Account, error) {
+	claims := map[string]json.RawMessage{}
+	if err := id.Claims(&claims); err != nil {
+		return access.Account{}, fmt.Errorf("id token: %w", err)
 	}
-	if text, ok := c.all[p.config.GroupsClaim]; ok {
-		if err := json.Unmarshal(text, &groups); err != nil {
-			return access.Account{}, fmt.Errorf("claim %s: %w", p.config.GroupsClaim, err)
+	party, name, groups := "", "", []string(nil)
+	for claim, into := range map[string]any{"azp": &party, p.config.GroupsClaim: &groups} {
+		if text, ok := claims[claim]; ok {
+			if err := json.Unmarshal(text, into); err != nil {
+				return access.Account{}, fmt.Errorf("claim %s: %w", claim, err)
+			}
 		}
 	}
-	a := access.Account{Person: access.Person{Name: name}, Issuer: c.Issuer, Subject: c.Subject}
+	if err := p.holds(id, party); err != nil {
+		return access.Account{}, err
+	}
+	if err := json.Unmarshal(claims[p.config.NameClaim], &name); err != nil || !nameForm.MatchString(name) || access.Sample(name) != nil {
+		return access.Account{}, fmt.Errorf("claim %s is %s, which can be no name here", p.config.NameClaim, claims[p.config.NameClaim])
+	}
+	a := access.Account{Person: access.Person{Name: name}, Issuer: id.Issuer, Subject: id.Subject}
 	a.Roles, a.Books = p.config.Groups.Grants(groups)
 	return a, nil
 }
 
-// flow returns the client of the code flow, and what the sign-on says of itself.
-func (p *Provider) flow(ctx context.Context) (*oauth2.Config, metadata, error) {
-	meta, err := p.discover(ctx)
-	if err != nil {
-		return nil, meta, err
-	}
+// flow returns the client of the code flow.
+func (p *Provider) flow(found *gooidc.Provider) *oauth2.Config {
 	return &oauth2.Config{ClientID: p.config.ClientID, ClientSecret: p.config.ClientSecret, RedirectURL: p.config.Redirect,
-		Endpoint: oauth2.Endpoint{AuthURL: meta.Authorization, TokenURL: meta.Token}, Scopes: []string{"openid", "profile"}}, meta, nil
+		Endpoint: found.Endpoint(), Scopes: []string{gooidc.ScopeOpenID, "profile"}}
 }
 
-func (p *Provider) discover(ctx context.Context) (metadata, error) {
+// discover returns what the sign-on says of itself, asked for until it answers once.
+func (p *Provider) discover(ctx context.Context) (*gooidc.Provider, error) {
 	p.mu.Lock()
-	found := p.found
-	p.mu.Unlock()
-	if found != nil {
-		return *found, nil
+	defer p.mu.Unlock()
+	if p.found == nil {
+		// keys are looked for by later calls too, so this one's end must not end them
+		found, err := gooidc.NewProvider(gooidc.ClientContext(context.WithoutCancel(ctx), p.client), p.config.Issuer)
+		if err != nil {
+			return nil, fmt.Errorf("sign-on: %w", err)
+		}
+		p.found = found
 	}
-	var m metadata
-	if err := p.get(ctx, strings.TrimSuffix(p.config.Issuer, "/")+"/.well-known/openid-configuration", &m); err != nil {
-		return m, err
-	}
-	if m.Issuer != p.config.Issuer {
-		return m, fmt.Errorf("the sign-on calls itself %q, want %q", m.Issuer, p.config.Issuer)
-	}
-	p.mu.Lock()
-	p.found = &m
-	p.mu.Unlock()
-	return m, nil
-}
-
-func (p *Provider) get(ctx context.Context, address string, into any) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return fmt.Errorf("sign-on: %w", err)
-	}
-	answer, err := p.client.Do(request)
-	if err != nil {
-		return fmt.Errorf("sign-on: %w", err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("sign-on: %s answers %s", address, answer.Status)
-	}
-	if err := json.NewDecoder(io.LimitReader(answer.Body, answerMax)).Decode(into); err != nil {
-		return fmt.Errorf("sign-on: %s: %w", address, err)
-	}
-	return nil
+	return p.found, nil
 }

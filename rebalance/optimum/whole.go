@@ -60,7 +60,7 @@ func (s *Solver) branchWhole(all []uint8, k int32) float64 {
 		most = o.NodesMax
 	}
 	se.settled = infinite
-	least := infinite
+	var least float64
 	for used := 0; ; used += 2 {
 		at, bound := se.leastOpen()
 		least = min(bound, se.settled)
