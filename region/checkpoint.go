@@ -84,7 +84,7 @@ func (b *Book) Checkpoint(asOf market.Day) Checkpoint {
 		for i := range g.years {
 			yearOf(&c.Years, g.years[i].Owner, g.years[i].Year).join(&g.years[i])
 		}
-		if st := g.state(stop, asOf); len(st.Units)+len(st.Seats)+len(st.Acquired)+len(st.Events)+len(st.Open) > 0 {
+		if st := g.state(stop, asOf); len(st.Units)+len(st.Seats)+len(st.Acquired)+len(st.Events)+len(st.Open)+len(st.Splits) > 0 {
 			c.States = append(c.States, st)
 		}
 	}

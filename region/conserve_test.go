@@ -142,3 +142,22 @@ func TestSplitWhileSalesWait(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckpointKeepsALoneSplit: a trade from before a split may count only after it, when the split is
+// all that a checkpoint knows of the property.
+func TestCheckpointKeepsALoneSplit(t *testing.T) {
+	rules := load(t, "CA")
+	event := func(k region.Kind, seq int64, settle string) region.Event {
+		return region.Event{ID: string(k), Kind: k, Day: market.MustDay("2023-02-15"), Settle: market.MustDay(settle), Seq: seq, Owner: "me", Account: "me/1",
+			AccountType: "taxable", Symbol: "XYZ", Currency: rules.Home}
+	}
+	bought, split := event(region.Buy, 0, "2023-02-17"), event(region.Split, 1, "2023-02-16")
+	bought.Shares, bought.Amount, split.Ratio = money.RatInt(6), money.FromInt(60), money.RatInt(2)
+	b, err := cutHistory(rules, region.Scope{}, []region.Event{bought, split}, []market.Day{market.MustDay("2023-02-16")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := b.Holdings("me/1"); len(h) != 1 || !h[0].Shares.Equal(money.RatInt(12)) {
+		t.Errorf("holdings = %+v, want 12 shares of 6 bought before the split", h)
+	}
+}
