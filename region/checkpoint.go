@@ -107,8 +107,12 @@ func (f *fold) boundary(asOf market.Day) int {
 			k, i = int(f.saleAt[c.sale]), len(f.covered)
 		}
 	}
-	if k < len(f.events) && f.lot.lastOf != nil && f.events[k].Kind == Sell && f.events[k].Order != "" {
-		k = int(f.lot.firstOf[k])
+	if f.lot.lastOf != nil { // no order has fills on both sides: its losses wait for its last one
+		for i := len(f.events) - 1; i >= k; i-- {
+			if f.events[i].Kind == Sell && f.events[i].Order != "" {
+				k = min(k, int(f.lot.firstOf[i]))
+			}
+		}
 	}
 	if f.match.of != nil {
 		k = f.matchedBoundary(k)

@@ -8,6 +8,7 @@ import (
 
 	"daybreak/market"
 	"daybreak/money"
+	"daybreak/portfolio"
 	"daybreak/region"
 )
 
@@ -159,5 +160,38 @@ func TestCheckpointKeepsALoneSplit(t *testing.T) {
 	}
 	if h := b.Holdings("me/1"); len(h) != 1 || !h[0].Shares.Equal(money.RatInt(12)) {
 		t.Errorf("holdings = %+v, want 12 shares of 6 bought before the split", h)
+	}
+}
+
+// TestCheckpointKeepsAnOrderTogether: the losses of an order's fills find their replacements at its last
+// fill, so no checkpoint parts them, whatever happened in between.
+func TestCheckpointKeepsAnOrderTogether(t *testing.T) {
+	rules := load(t, "US")
+	event := func(k region.Kind, day string, seq int64, a account) region.Event {
+		d := market.MustDay(day)
+		return region.Event{ID: fmt.Sprint(k, seq), Kind: k, Day: d, Settle: d, Seq: seq, Owner: a.owner, Account: a.id, AccountType: a.kind, Symbol: "XYZ",
+			Currency: rules.Home}
+	}
+	trade := func(e region.Event, shares, amount int64, order string) region.Event {
+		e.Shares, e.Amount, e.Order = money.RatInt(shares), money.FromInt(amount), order
+		return e
+	}
+	me, kid := account{"me", "me/1", "taxable"}, account{"kid", "kid/1", "taxable"}
+	events := []region.Event{
+		trade(event(region.Buy, "2023-06-05", 0, kid), 5, 100, ""), trade(event(region.Buy, "2023-06-20", 1, me), 30, 600, ""),
+		trade(event(region.Buy, "2023-07-03", 2, account{"me", "me/2", "taxable"}), 40, 400, ""), trade(event(region.Sell, "2023-07-13", 3, me), 20, 300, "o"),
+		trade(event(region.Sell, "2023-07-13", 4, kid), 5, 60, ""), trade(event(region.Sell, "2023-07-13", 5, me), 10, 120, "o"),
+	}
+	scope := region.Scope{Circle: []portfolio.Owner{{ID: "me", From: market.MustDay("2000-01-01"), To: market.NoDay}}}
+	whole, err := region.Fold(rules, scope, region.Checkpoint{}, events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts, err := cutHistory(rules, scope, events, []market.Day{market.MustDay("2023-07-13")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fmt.Sprint(parts.Holdings("me/2")), fmt.Sprint(whole.Holdings("me/2")); got != want {
+		t.Errorf("replacement shares from a checkpoint = %s, want %s", got, want)
 	}
 }
