@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -123,8 +124,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.Serv
 // OpenAPI returns the document that describes the API.
 func (a *API) OpenAPI() ([]byte, error) { return a.huma.OpenAPI().MarshalJSON() }
 
+// useProblems makes the library's errors problems of ours: it has one place for all of a process.
+var useProblems = sync.OnceFunc(func() { huma.NewError = humaError })
+
 func config() huma.Config {
-	huma.NewError = humaError
+	useProblems()
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	for _, text := range []any{market.Day(0), portfolio.Side("")} {
 		registry.RegisterTypeAlias(reflect.TypeOf(text), reflect.TypeFor[string]())

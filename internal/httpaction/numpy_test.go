@@ -17,20 +17,32 @@ import (
 
 const numpyExample = "../../examples/numpy-orders"
 
-// startNumpy starts the example's service on a free port and returns its URL. Without NumPy the test
-// is skipped, but in CI, which installs it, that is a failure.
+// pythonWithNumpy returns a Python that has NumPy: DAYBREAK_TEST_PYTHON, the first one of the path, or the
+// system's. Without one the test is skipped, but in CI, which installs it, that is a failure.
+func pythonWithNumpy(t *testing.T) string {
+	t.Helper()
+	var why []string
+	for _, python := range []string{os.Getenv("DAYBREAK_TEST_PYTHON"), "python3", "/usr/bin/python3"} {
+		if python == "" {
+			continue
+		}
+		out, err := exec.Command(python, "-c", "import numpy").CombinedOutput()
+		if err == nil {
+			return python
+		}
+		why = append(why, fmt.Sprintf("%s: %v: %s", python, err, out))
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatalf("a Python with NumPy is needed in CI: %s", strings.Join(why, "; "))
+	}
+	t.Skipf("no Python with NumPy: %s", strings.Join(why, "; "))
+	return ""
+}
+
+// startNumpy starts the example's service on a free port and returns its URL.
 func startNumpy(t *testing.T) string {
 	t.Helper()
-	python := os.Getenv("DAYBREAK_TEST_PYTHON")
-	if python == "" {
-		python = "python3"
-	}
-	if out, err := exec.Command(python, "-c", "import numpy").CombinedOutput(); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("%s with numpy is needed in CI: %v: %s", python, err, out)
-		}
-		t.Skipf("no %s with numpy: %v", python, err)
-	}
+	python := pythonWithNumpy(t)
 	c := exec.Command(python, filepath.Join(numpyExample, "service.py"), "--port", "0")
 	out, err := c.StdoutPipe()
 	if err != nil {

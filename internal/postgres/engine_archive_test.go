@@ -36,7 +36,7 @@ func TestArchiveAndRestore(t *testing.T) {
 	r := newRig(t)
 	r.handle(r.engine(nil), r.starts(0, modes(40)...))
 	archiver, open, dir := archiverOf(r)
-	day := market.DayOf(r.clock.at)
+	day := market.DayOf(r.clock.read())
 	before := r.trace(open, "i00000")
 	waiting := r.trace(open, "i00002")
 
@@ -116,7 +116,7 @@ func TestArchiveKilledBetweenSteps(t *testing.T) {
 		r := newRig(t)
 		r.handle(r.engine(nil), r.starts(0, modes(8)...))
 		archiver, open, dir := archiverOf(r)
-		day := market.DayOf(r.clock.at)
+		day := market.DayOf(r.clock.read())
 		want, err := engine.DigestOf(t.Context(), r.db, day)
 		if err != nil {
 			t.Fatal(err)
@@ -144,7 +144,7 @@ func TestArchiveDropsOnlyWhatIsVerified(t *testing.T) {
 	r := newRig(t)
 	r.handle(r.engine(nil), r.starts(0, modes(8)...))
 	archiver, _, dir := archiverOf(r)
-	day := market.DayOf(r.clock.at)
+	day := market.DayOf(r.clock.read())
 	cut := *archiver
 	cut.Store = cutStore{&archiveCuts{left: 2}, r.db} // written, and no further
 	if _, err := cut.Run(t.Context(), day+1, dir); !errors.Is(err, errCut) {

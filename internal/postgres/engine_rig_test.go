@@ -77,6 +77,13 @@ func (c *testClock) now() time.Time {
 	return c.at
 }
 
+// read returns the time and lets it stand.
+func (c *testClock) read() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
 func (c *testClock) turn(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -196,7 +203,7 @@ func (r *rig) starts(first int64, modes ...string) []pipeline.Record {
 	var records []pipeline.Record
 	for i, mode := range modes {
 		id := fmt.Sprintf("i%05d", first+int64(i))
-		s := engine.Start{Instance: id, Household: "H" + id, RoutingKey: "k", Workflow: "trade", Day: market.DayOf(r.clock.at),
+		s := engine.Start{Instance: id, Household: "H" + id, RoutingKey: "k", Workflow: "trade", Day: market.DayOf(r.clock.read()),
 			Context: fmt.Appendf(nil, `{"security":"SEC%d","mode":%q}`, i%7, mode)}
 		record := s.Record(r.topic, 1)
 		record.Partition, record.Offset = 0, first+int64(i)
@@ -209,7 +216,7 @@ func (r *rig) starts(first int64, modes ...string) []pipeline.Record {
 func (r *rig) batch(at pipeline.Position, records []pipeline.Record) pipeline.Batch {
 	last := records[len(records)-1]
 	return pipeline.Batch{Topic: r.topic, Records: records, Spans: []pipeline.Span{{
-		Partition: last.Partition, First: at.Next, Next: last.Offset + 1, Epoch: at.Epoch, LastRecord: r.clock.at,
+		Partition: last.Partition, First: at.Next, Next: last.Offset + 1, Epoch: at.Epoch, LastRecord: r.clock.read(),
 	}}}
 }
 
