@@ -182,41 +182,6 @@ LIMIT $1;
 -- name: VerifyOffsetsChecked
 SELECT count(*) FROM stream_offset;
 
--- name: VerifyOffsetsBroken
-SELECT s.topic || ' partition ' || s.partition,
-       'next offset ' || s.next_offset || ' but an execution was applied from ' || max(e.source_offset)
-FROM stream_offset s
-JOIN execution e ON e.source_partition = s.partition
-WHERE s.topic = $2
-GROUP BY s.topic, s.partition, s.next_offset
-HAVING max(e.source_offset) >= s.next_offset
-UNION ALL
-SELECT s.topic || ' partition ' || s.partition,
-       'next offset ' || s.next_offset || ' but an event was applied from ' || max(e.source_offset)
-FROM stream_offset s
-JOIN book_event e ON e.source_partition = s.partition
-WHERE s.topic = 'daybreak.events'
-GROUP BY s.topic, s.partition, s.next_offset
-HAVING max(e.source_offset) >= s.next_offset
-LIMIT $1;
-
--- name: VerifyRecordsBroken
--- Every record that was read ended as applied, duplicate, held or dead-lettered.
-SELECT topic || ' partition ' || partition,
-       (next_offset - first_offset) || ' records read: applied ' || applied || ', duplicate ' || duplicate || ', held ' || held || ', dead ' || dead
-FROM stream_offset
-WHERE applied + duplicate + held + dead <> next_offset - first_offset
-LIMIT $1;
-
--- name: VerifyDeadLettersBroken
--- The dead letters counted are there as rows.
-SELECT s.topic || ' partition ' || s.partition, 'counted ' || s.dead || ', stored ' || count(d.id)
-FROM stream_offset s
-LEFT JOIN dead_letter d ON d.topic = s.topic AND d.source_partition = s.partition
-GROUP BY s.topic, s.partition, s.dead
-HAVING count(d.id) <> s.dead
-LIMIT $1;
-
 -- name: VerifyLocksChecked
 SELECT count(*) FROM tax_lock WHERE state <> 'void';
 

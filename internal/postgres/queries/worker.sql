@@ -118,12 +118,5 @@ WHERE r.id = ANY ($1)
   AND r.state = 'started'
   AND r.households = (SELECT sum(p.decided) FROM run_progress p WHERE p.run = r.id);
 
--- name: InsertDeadLetters
-INSERT INTO dead_letter (topic, source_partition, source_offset, key, headers, value, reason, detail, seen)
-SELECT $1, partition, "offset", key, headers, value, reason, detail, $9
-FROM unnest($2::integer[], $3::bigint[], $4::bytea[], $5::jsonb[], $6::bytea[], $7::text[], $8::text[])
-    AS d (partition, "offset", key, headers, value, reason, detail)
-ON CONFLICT (topic, source_partition, source_offset) DO NOTHING;
-
 -- name: Notify
 SELECT pg_notify($1, $2);
