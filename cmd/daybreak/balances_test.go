@@ -16,10 +16,11 @@ import (
 	"daybreak/pipeline"
 )
 
-// testBrokers are those of DAYBREAK_TEST_BROKERS, which must be new, else one of this process.
+// testBrokers are one of this process, or those of DAYBREAK_EMPTY_BROKERS: a cluster that nothing has used,
+// for one test by hand, since topics have the same names in every installation.
 func testBrokers(t *testing.T) []string {
 	t.Helper()
-	brokers := strings.FieldsFunc(os.Getenv("DAYBREAK_TEST_BROKERS"), func(r rune) bool { return r == ',' })
+	brokers := strings.FieldsFunc(os.Getenv("DAYBREAK_EMPTY_BROKERS"), func(r rune) bool { return r == ',' })
 	if len(brokers) > 0 {
 		return brokers
 	}
