@@ -260,14 +260,6 @@ func MinRat(r, s Rat) Rat {
 	return r
 }
 
-// MaxRat returns the larger of r and s.
-func MaxRat(r, s Rat) Rat {
-	if r.Less(s) {
-		return s
-	}
-	return r
-}
-
 // Dec returns r rounded half to even at the twelfth place. It panics with ErrRange where r does
 // not fit.
 func (r Rat) Dec() Dec { return One.MulRat(r) }
